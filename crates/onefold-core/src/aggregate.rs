@@ -1,0 +1,110 @@
+//! What a user implements: an aggregate, and one small `impl` per command.
+
+use std::future::Future;
+
+use crate::{Context, Decision, Event};
+
+/// A type that decides on commands and applies events.
+///
+/// An aggregate's state is a pure function of its events: the state while it runs, the state after a replay and the
+/// state after a restart are the same. So [`apply`](Aggregate::apply) must be total and pure: no clock, no randomness,
+/// no I/O, no panic. All of those belong into [`Handle::handle`], whose result is written down as events.
+///
+/// ```
+/// use onefold_core::{Aggregate, Context, Decision, Handle};
+/// # use onefold_core::{CodecError, CodecId, DecodeError, Event, EventType, PayloadWriter};
+/// # pub struct Opened;
+/// # impl Event for Opened {
+/// #     const TYPES: &'static [EventType] = &[EventType { name: "door.opened", revision: 1 }];
+/// #     fn event_type(&self) -> EventType { Self::TYPES[0] }
+/// #     fn encode(&self, _: CodecId, _: &mut PayloadWriter<'_>) -> Result<(), CodecError> { Ok(()) }
+/// #     fn decode(_: &str, _: u16, _: CodecId, _: &[u8]) -> Result<Self, DecodeError> { Ok(Opened) }
+/// # }
+/// #[derive(Default)]
+/// struct Door { opened: u64 }
+///
+/// impl Aggregate for Door {
+///     const TYPE: &'static str = "door";
+///     type Event = Opened;
+///     type Rejection = std::convert::Infallible;
+///     type Services = ();
+///     fn apply(&mut self, _: &Opened) { self.opened += 1 }
+/// }
+///
+/// struct Open;
+///
+/// impl Handle<Open> for Door {
+///     type Reply = u64;
+///     async fn handle(&self, _: Open, _: &Context<Self>) -> Result<Decision<Self, u64>, Self::Rejection> {
+///         Ok(self.emit(Opened).reply(|door| door.opened))
+///     }
+/// }
+/// ```
+pub trait Aggregate: Default + Send + Sync + 'static {
+    /// The aggregate's type as it stands on disk, in metrics and in messages. Never derived from the Rust path, so that
+    /// code can be moved; never to be changed once there is data. 1 to 64 bytes of `a-z`, `0-9`, `_`, `-` and `.`,
+    /// checked when the type is registered with a runtime.
+    const TYPE: &'static str;
+
+    /// The facts that make up this aggregate's stream.
+    type Event: Event;
+
+    /// How the domain says no. Usually a `thiserror` enum.
+    type Rejection: std::error::Error + Send + Sync + 'static;
+
+    /// What handlers may use besides the state: clients, pools, prices. Injected when the type is registered.
+    type Services: Send + Sync + 'static;
+
+    /// Brings the state up to date with one event. Total and pure, see the trait's introduction.
+    fn apply(&mut self, event: &Self::Event);
+
+    /// An estimate of the memory this state holds on the heap, in bytes, for the runtime's memory budget. The default, 0,
+    /// suits small states.
+    fn weight(&self) -> usize {
+        0
+    }
+
+    /// Decides on one event: `Ok(self.emit(Withdrawn { amount }).reply(|account| account.balance))`.
+    fn emit(&self, event: impl Into<Self::Event>) -> Decision<Self, ()> {
+        Decision::nothing().and(event)
+    }
+
+    /// Decides on several events that land together or not at all.
+    fn emit_all(&self, events: impl IntoIterator<Item = Self::Event>) -> Decision<Self, ()> {
+        Decision::nothing().and_all(events)
+    }
+
+    /// Decides that nothing happens, and answers from the state: a query, or a command that was already done.
+    fn reply<R>(&self, reply: impl FnOnce(&Self) -> R + Send + 'static) -> Decision<Self, R> {
+        Decision::nothing().reply(reply)
+    }
+}
+
+/// How an aggregate decides on commands of type `C`.
+///
+/// `&self` is deliberate: a handler that returns a rejection cannot leave dirty state behind. What should change goes into
+/// the [`Decision`] as events.
+///
+/// A handler may await: a price, a check at another service. Meanwhile other commands of this one aggregate wait; other
+/// aggregates don't notice. What a handler does to the outside world is its own affair; `cx.durable().await` waits until
+/// every earlier decision of this aggregate is durable.
+///
+/// # Panics
+///
+/// A panic in a handler is caught: the caller gets an error that names the aggregate, nothing is stored, and the
+/// aggregate is rebuilt from its journal before the next command.
+pub trait Handle<C: Send + 'static>: Aggregate {
+    /// What the caller gets when the decision is durable.
+    type Reply: Send + 'static;
+
+    /// Decides. Runs alone on this aggregate, on a state that includes every earlier decision.
+    ///
+    /// # Errors
+    ///
+    /// [`Aggregate::Rejection`] when the domain says no; then nothing happened.
+    fn handle(
+        &self,
+        command: C,
+        cx: &Context<Self>,
+    ) -> impl Future<Output = Result<Decision<Self, Self::Reply>, Self::Rejection>> + Send;
+}

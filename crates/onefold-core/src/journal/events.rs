@@ -1,0 +1,186 @@
+//! Encoded events: the body of one part of a commit, in the form that every journal stores.
+//!
+//! ```text
+//! per event:  name length u16 │ name │ revision u16 │ codec u8 │ payload length u32 │ payload        (little-endian)
+//! ```
+
+use crate::{CodecError, CodecId, DecodeError, Event, Limits, TooLarge};
+
+/// Bytes in front of the name and between name and payload.
+const FRAME_FIXED_BYTES: usize = 2 + 2 + 1 + 4;
+
+/// The events of one part of a commit, encoded and checksummed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncodedEvents {
+    bytes: Vec<u8>,
+    count: u32,
+    checksum: u32,
+}
+
+impl EncodedEvents {
+    /// No events: a barrier.
+    pub const NONE: EncodedEvents = EncodedEvents { bytes: Vec::new(), count: 0, checksum: 0 };
+
+    /// Encodes events, within limits.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] when there are too many, one is too large, all together are, or the codec cannot say one.
+    pub fn encode<E: Event>(events: &[E], codec: CodecId, limits: &Limits) -> Result<Self, EncodeError> {
+        if events.len() > limits.events_per_commit_max {
+            let (actual, limit) = (events.len(), limits.events_per_commit_max);
+            return Err(TooLarge::EventsPerCommit { actual, limit }.into());
+        }
+        let mut bytes = Vec::with_capacity(if events.is_empty() { 0 } else { 128 });
+        for event in events {
+            encode_event(event, codec, limits, &mut bytes)?;
+            if bytes.len() > limits.commit_bytes_max {
+                return Err(TooLarge::Commit { actual: bytes.len(), limit: limits.commit_bytes_max }.into());
+            }
+        }
+        let checksum = crc32c::crc32c(&bytes);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 65,536")]
+        let count = events.len() as u32;
+        Ok(EncodedEvents { bytes, count, checksum })
+    }
+
+    /// The encoded bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many events.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// CRC-32C of the bytes.
+    pub fn checksum(&self) -> u32 {
+        self.checksum
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+fn encode_event<E: Event>(event: &E, codec: CodecId, limits: &Limits, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let kind = event.event_type();
+    let name_len = u16::try_from(kind.name.len()).map_err(|_| EncodeError::Name { event: kind.name })?;
+    out.extend(name_len.to_le_bytes());
+    out.extend(kind.name.as_bytes());
+    out.extend(kind.revision.to_le_bytes());
+    out.push(codec.number());
+    let length_at = out.len();
+    out.extend([0; 4]);
+    let mut writer = crate::PayloadWriter::new(out, limits.event_bytes_max);
+    let encoded = event.encode(codec, &mut writer);
+    if writer.overflowed() {
+        return Err(TooLarge::Event { event: kind.name, limit: limits.event_bytes_max }.into());
+    }
+    encoded.map_err(|error| EncodeError::Codec { event: kind.name, error })?;
+    #[expect(clippy::cast_possible_truncation, reason = "event_bytes_max is at most 16 MiB")]
+    let payload_len = (out.len() - length_at - 4) as u32;
+    out[length_at..length_at + 4].copy_from_slice(&payload_len.to_le_bytes());
+    Ok(())
+}
+
+/// Why a decision's events could not be encoded. Nothing was stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// Larger than a limit.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// The codec cannot say it.
+    #[error("event {event}: {error}")]
+    Codec {
+        /// The event's name.
+        event: &'static str,
+        /// What the codec says.
+        error: CodecError,
+    },
+    /// An event's name has more than 65,535 bytes.
+    #[error("an event's name may have 65,535 bytes at most: {event}")]
+    Name {
+        /// The event's name.
+        event: &'static str,
+    },
+}
+
+/// One stored event, borrowed from where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventFrame<'a> {
+    /// The stored name.
+    pub name: &'a str,
+    /// The stored revision.
+    pub revision: u16,
+    /// The number of the codec of the payload, see [`CodecId::from_number`].
+    pub codec: u8,
+    /// The encoded fields.
+    pub payload: &'a [u8],
+}
+
+impl EventFrame<'_> {
+    /// Decodes the event.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] when it is not one of `E`'s, or not of the declared shape.
+    pub fn decode<E: Event>(&self) -> Result<E, DecodeError> {
+        let codec = CodecId::from_number(self.codec)
+            .ok_or_else(|| DecodeError::UnknownCodec { name: self.name.to_owned(), codec: self.codec })?;
+        E::decode(self.name, self.revision, codec, self.payload)
+    }
+}
+
+/// Iterates over the encoded events of a part. A frame that does not parse yields `None` as its last item.
+#[derive(Clone, Debug)]
+pub struct EventFrames<'a> {
+    rest: &'a [u8],
+    left: u32,
+}
+
+impl<'a> EventFrames<'a> {
+    /// Over the `count` events in `bytes`.
+    pub fn new(bytes: &'a [u8], count: u32) -> Self {
+        EventFrames { rest: bytes, left: count }
+    }
+
+    /// Whether the bytes are exactly the events they claim to be.
+    pub fn is_well_formed(mut self) -> bool {
+        let parsed = self.by_ref().all(|frame| frame.is_some());
+        parsed && self.rest.is_empty()
+    }
+
+    fn frame(&mut self) -> Option<EventFrame<'a>> {
+        let rest = self.rest;
+        let (name_len, rest) = rest.split_first_chunk()?;
+        let (name, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*name_len)))?;
+        let (revision, rest) = rest.split_first_chunk()?;
+        let (codec, rest) = rest.split_first()?;
+        let (payload_len, rest) = rest.split_first_chunk()?;
+        let (payload, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*payload_len)).ok()?)?;
+        self.rest = rest;
+        let name = std::str::from_utf8(name).ok()?;
+        Some(EventFrame { name, revision: u16::from_le_bytes(*revision), codec: *codec, payload })
+    }
+}
+
+impl<'a> Iterator for EventFrames<'a> {
+    type Item = Option<EventFrame<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let frame = self.frame();
+        if frame.is_none() {
+            self.left = 0;
+        }
+        Some(frame)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some((self.rest.len() / FRAME_FIXED_BYTES).min(self.left as usize)))
+    }
+}
