@@ -134,3 +134,46 @@ pub trait Journal: Send + Sync + 'static {
     /// [`CloseError`] when the clean close failed; the data is as safe as after a kill.
     fn close(&self) -> BoxFuture<'static, Result<(), CloseError>>;
 }
+
+/// A shared journal is a journal.
+impl Journal for std::sync::Arc<dyn Journal> {
+    fn open(&self, stream: &StreamId) -> BoxFuture<'static, Result<OpenedSession, OpenError>> {
+        (**self).open(stream)
+    }
+
+    fn append(&self, append: Append) -> Result<(), Append> {
+        (**self).append(append)
+    }
+
+    fn capacity(&self) -> BoxFuture<'static, ()> {
+        (**self).capacity()
+    }
+
+    fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+    ) -> BoxStream<'static, Result<StreamChunk, ReadError>> {
+        (**self).read_stream(stream, after)
+    }
+
+    fn read_all(&self, after: &Checkpoint) -> BoxStream<'static, Result<FeedItem, ReadError>> {
+        (**self).read_all(after)
+    }
+
+    fn streams(&self, page: StreamPage) -> BoxFuture<'static, Result<Vec<StreamId>, ReadError>> {
+        (**self).streams(page)
+    }
+
+    fn durable(&self) -> watch::Receiver<DurablePosition> {
+        (**self).durable()
+    }
+
+    fn health(&self) -> JournalHealth {
+        (**self).health()
+    }
+
+    fn close(&self) -> BoxFuture<'static, Result<(), CloseError>> {
+        (**self).close()
+    }
+}

@@ -36,11 +36,24 @@ impl AggregateId {
     ///
     /// As [`AggregateId::new`].
     pub fn check(id: &str) -> Result<(), InvalidId> {
+        Self::check_within(id, ID_BYTES_MAX)
+    }
+
+    /// As [`AggregateId::check`], with a limit of the caller's own, at most 255.
+    ///
+    /// # Errors
+    ///
+    /// As [`AggregateId::new`].
+    pub fn check_within(id: &str, bytes_max: usize) -> Result<(), InvalidId> {
         if id.is_empty() {
             return Err(InvalidId::Empty);
         }
-        if id.len() > ID_BYTES_MAX {
-            return Err(InvalidId::TooLong { actual: id.len(), limit: ID_BYTES_MAX });
+        let limit = bytes_max.min(ID_BYTES_MAX);
+        if id.len() > limit {
+            return Err(InvalidId::TooLong { actual: id.len(), limit });
+        }
+        if id.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+            return Ok(());
         }
         match id.bytes().any(|byte| byte < 0x20 || byte == 0x7f) || id.chars().any(char::is_control) {
             true => Err(InvalidId::ControlCharacter { id: id.escape_debug().to_string() }),

@@ -1,0 +1,60 @@
+//! The only place that knows ractor: spawns one actor per resident aggregate and runs the incarnation in it.
+//!
+//! ractor's mailbox is unbounded and drops what is queued when an actor stops, so commands never enter it: they wait in the
+//! aggregate's own slot. The mailbox receives a single message, [`Run`], whose handler is the life of the incarnation. An
+//! actor is never stopped, killed, named or linked; when its slot has closed, the handler returns and the actor drains.
+
+use std::sync::Arc;
+
+use onefold_core::Aggregate;
+use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime};
+
+use super::kind::Kind;
+use super::serving;
+use super::slot::Slot;
+
+/// Spawns the actor of a slot. The caller makes sure that this happens once per slot.
+///
+/// `spawn_instant` is IMPORTANT: with `spawn` the start would run inside the caller's future, and a caller that goes away
+/// would take the incarnation with it.
+pub(crate) fn spawn<A: Aggregate>(kind: Arc<Kind<A>>, slot: Arc<Slot<A>>) {
+    let _within = kind.shared.tokio.enter();
+    let spawned = ActorRuntime::spawn_instant(None, Incarnation::<A>(std::marker::PhantomData), (kind, slot.clone()));
+    let started = spawned.map_err(|error| error.to_string()).and_then(|(actor, _)| {
+        // ractor calls this "cast"; it fails only when the actor is already gone.
+        actor.send_message(Run).map_err(|error| error.to_string())
+    });
+    if let Err(reason) = started {
+        slot.abandon(&reason);
+    }
+}
+
+struct Incarnation<A>(std::marker::PhantomData<fn() -> A>);
+
+/// The one message: live.
+struct Run;
+
+#[cfg(feature = "ractor-cluster")]
+impl ractor::Message for Run {}
+
+/// Taken by the first and only `Run`.
+type Life<A> = Option<(Arc<Kind<A>>, Arc<Slot<A>>)>;
+
+#[cfg_attr(feature = "ractor-async-trait", ractor::async_trait)]
+impl<A: Aggregate> Actor for Incarnation<A> {
+    type Msg = Run;
+    type State = Life<A>;
+    type Arguments = (Arc<Kind<A>>, Arc<Slot<A>>);
+
+    async fn pre_start(&self, _: ActorRef<Run>, life: Self::Arguments) -> Result<Self::State, ActorProcessingErr> {
+        Ok(Some(life))
+    }
+
+    async fn handle(&self, myself: ActorRef<Run>, _: Run, life: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        if let Some((kind, slot)) = life.take() {
+            serving::live(kind, slot).await;
+        }
+        myself.drain()?;
+        Ok(())
+    }
+}

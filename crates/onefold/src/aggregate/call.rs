@@ -1,0 +1,271 @@
+//! One command or read on its way: a single record shared by the caller and the aggregate.
+//!
+//! ```text
+//!   Queued ──▶ Started ──▶ Submitted ──▶ Decided ──▶ Taken
+//!     │           │  │          │            ▲
+//!     │           │  └──────────┼────────────┘   rejected, failed: nothing to submit
+//!     ▼           ▼             ▼
+//!   Cancelled  Cancelled     (the caller gets OutcomeUnknown; the record is decided later, unseen)
+//! ```
+//!
+//! Every transition happens under the record's lock, so a deadline, a caller that leaves and the actor can't disagree. A
+//! caller that leaves cancels only what is queued: what has started runs whole.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures_core::future::BoxFuture;
+use onefold_core::journal::{Acknowledge, AppendOutcome};
+use onefold_core::{Aggregate, StreamVersion};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::execution::{Execution, Performed, Work};
+use super::instance::Instance;
+use super::scope::Chain;
+use super::slot::Slot;
+use crate::error::{Error, NotStoredReason};
+use crate::runtime::releaser::Release;
+
+type Answer<A, W> = Result<<W as Work<A>>::Output, Error<<A as Aggregate>::Rejection>>;
+
+/// See the module.
+pub(crate) struct Call<A: Aggregate, W: Work<A>> {
+    slot: Arc<Slot<A>>,
+    pub(crate) deadline: Instant,
+    pub(crate) chain: Option<Arc<Chain>>,
+    state: Mutex<State<A, W>>,
+}
+
+struct State<A: Aggregate, W: Work<A>> {
+    phase: Phase<A, W>,
+    caller: Option<Waker>,
+    /// The version the decision reached, for messages.
+    version: StreamVersion,
+    /// The bytes it is admitted with, until it leaves.
+    admitted_bytes: Option<u32>,
+}
+
+enum Phase<A: Aggregate, W: Work<A>> {
+    Queued(W),
+    Started,
+    /// With the answer that is held back until the acknowledgement.
+    Submitted(Option<Answer<A, W>>),
+    Decided(Answer<A, W>),
+    Taken,
+    Cancelled,
+}
+
+/// A call without the type of its command.
+pub(crate) trait Envelope<A: Aggregate>: Acknowledge {
+    /// Runs it on the instance, if its caller still waits.
+    fn execute<'a>(self: Arc<Self>, instance: &'a mut Instance<A>) -> BoxFuture<'a, Execution>;
+
+    /// Answers at once, with an error.
+    fn answer(&self, error: Error<A::Rejection>);
+
+    /// Answers at once, with what is held back.
+    fn release_held(&self);
+}
+
+impl<A: Aggregate, W: Work<A>> Call<A, W> {
+    pub(crate) fn new(
+        slot: Arc<Slot<A>>,
+        work: W,
+        deadline: Instant,
+        chain: Option<Arc<Chain>>,
+        caller: Waker,
+        admitted_bytes: u32,
+    ) -> Self {
+        let state = State {
+            phase: Phase::Queued(work),
+            caller: Some(caller),
+            version: StreamVersion::EMPTY,
+            admitted_bytes: Some(admitted_bytes),
+        };
+        Call { slot, deadline, chain, state: Mutex::new(state) }
+    }
+
+    /// The bytes a call of this type occupies.
+    pub(crate) fn bytes() -> u32 {
+        u32::try_from(size_of::<Self>()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes everything back out of a call that found its slot closed. It leaves the slot, but keeps its place in the
+    /// total admission.
+    pub(crate) fn readmit(self: Arc<Self>) -> Option<(W, Option<Arc<Chain>>, Waker)> {
+        let mut state = self.state.lock();
+        if state.admitted_bytes.take().is_some() {
+            self.slot.leave();
+        }
+        let caller = state.caller.take()?;
+        match std::mem::replace(&mut state.phase, Phase::Taken) {
+            Phase::Queued(work) => Some((work, self.chain.clone(), caller)),
+            _ => None,
+        }
+    }
+
+    /// The caller's side: the answer, when it is there.
+    pub(crate) fn poll_answer(&self, cx: &Context<'_>) -> Poll<Answer<A, W>> {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Decided(_))
+            && let Phase::Decided(answer) = std::mem::replace(&mut state.phase, Phase::Taken)
+        {
+            return Poll::Ready(answer);
+        }
+        match &mut state.caller {
+            Some(caller) => caller.clone_from(cx.waker()),
+            None => state.caller = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// The caller's side: the deadline has passed. What was not submitted never will be.
+    pub(crate) fn expire(&self) -> Answer<A, W> {
+        let mut state = self.state.lock();
+        let phase = std::mem::replace(&mut state.phase, Phase::Cancelled);
+        let stream = &self.slot.stream;
+        match phase {
+            Phase::Decided(answer) => {
+                state.phase = Phase::Taken;
+                answer
+            }
+            Phase::Submitted(held) => {
+                let version = Some(state.version);
+                state.phase = Phase::Submitted(held);
+                Err(Error::unknown(stream, version, "the deadline passed while it was on its way to the journal"))
+            }
+            _ => Err(Error::not_stored(stream, None, NotStoredReason::DeadlinePassed)),
+        }
+    }
+
+    /// The caller's side: the caller goes away.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state.lock();
+        state.caller = None;
+        if matches!(state.phase, Phase::Queued(_)) {
+            state.phase = Phase::Cancelled;
+        }
+    }
+
+    /// The actor's side: takes the work, unless the caller has left.
+    fn start(&self) -> Option<W> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut state.phase, Phase::Started) {
+            Phase::Queued(work) => Some(work),
+            other => {
+                state.phase = other;
+                None
+            }
+        }
+    }
+
+    /// The actor's side: from now on the outcome is the journal's to tell. False when the deadline was faster.
+    pub(crate) fn submit(&self, version: StreamVersion) -> bool {
+        let mut state = self.state.lock();
+        let submits = matches!(state.phase, Phase::Started);
+        if submits {
+            state.phase = Phase::Submitted(None);
+            state.version = version;
+        }
+        submits
+    }
+
+    /// The actor's side: holds the answer back.
+    fn hold(&self, answer: Answer<A, W>) {
+        if let Phase::Submitted(held) = &mut self.state.lock().phase {
+            *held = Some(answer);
+        }
+    }
+
+    /// Answers with `error`, or with what is held back. Leaves before the caller learns of it, so that a caller that asks
+    /// again finds its place free.
+    fn decide(&self, error: Option<Error<A::Rejection>>) {
+        let mut state = self.state.lock();
+        self.leave(&mut state);
+        let phase = std::mem::replace(&mut state.phase, Phase::Taken);
+        state.phase = match (phase, error) {
+            (Phase::Queued(_) | Phase::Started | Phase::Submitted(_), Some(error)) => Phase::Decided(Err(error)),
+            (Phase::Submitted(Some(answer)), None) => Phase::Decided(answer),
+            (phase @ (Phase::Decided(_) | Phase::Taken | Phase::Cancelled), _) => phase,
+            // Only a bug in this crate gets here; the caller still gets an answer.
+            (_, None) => Phase::Decided(Err(Error::unknown(&self.slot.stream, None, "the answer was lost"))),
+        };
+        let caller = state.caller.take();
+        drop(state);
+        if let Some(caller) = caller {
+            caller.wake();
+        }
+    }
+
+    fn leave(&self, state: &mut State<A, W>) {
+        if let Some(bytes) = state.admitted_bytes.take() {
+            self.slot.leave();
+            self.slot.shared.admission.release(bytes);
+        }
+    }
+}
+
+impl<A: Aggregate, W: Work<A>> Drop for Call<A, W> {
+    fn drop(&mut self) {
+        if let Some(bytes) = self.state.get_mut().admitted_bytes.take() {
+            self.slot.leave();
+            self.slot.shared.admission.release(bytes);
+        }
+    }
+}
+
+impl<A: Aggregate, W: Work<A>> Envelope<A> for Call<A, W> {
+    fn execute<'a>(self: Arc<Self>, instance: &'a mut Instance<A>) -> BoxFuture<'a, Execution> {
+        Box::pin(async move {
+            let Some(work) = self.start() else { return Execution::Skipped };
+            match work.perform(instance, &self).await {
+                Performed::Failed(error) => {
+                    self.decide(Some(error));
+                    Execution::Done
+                }
+                Performed::Cancelled => Execution::Done,
+                Performed::Answered(answer) => {
+                    if !self.submit(instance.version) {
+                        return Execution::Done;
+                    }
+                    self.hold(answer);
+                    Execution::Answered
+                }
+                Performed::Decided { output, commit } => {
+                    self.hold(Ok(output));
+                    Execution::Decided(commit)
+                }
+            }
+        })
+    }
+
+    fn answer(&self, error: Error<A::Rejection>) {
+        self.decide(Some(error));
+    }
+
+    fn release_held(&self) {
+        self.decide(None);
+    }
+}
+
+impl<A: Aggregate, W: Work<A>> Acknowledge for Call<A, W> {
+    fn acknowledge(self: Arc<Self>, outcome: AppendOutcome) {
+        let releaser = self.slot.shared.releaser.clone();
+        releaser.push(self, outcome);
+    }
+}
+
+impl<A: Aggregate, W: Work<A>> Release for Call<A, W> {
+    fn release(self: Arc<Self>, outcome: AppendOutcome) {
+        let failed = outcome.is_err();
+        let error = outcome.err().map(|error| {
+            crate::telemetry::append_failed(&self.slot.stream, &error);
+            let version = self.state.lock().version;
+            Error::from_append(&self.slot.stream, version, error)
+        });
+        // IMPORTANT: the slot first. A caller that asks again must not find its own append still in flight.
+        self.slot.decided(failed);
+        self.decide(error);
+    }
+}

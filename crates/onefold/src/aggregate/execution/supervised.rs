@@ -1,0 +1,70 @@
+//! A running handler, watched: its timeout, the caller's deadline, and earlier appends that fail under it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use onefold_core::Aggregate;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::Span;
+
+use super::super::scope::Scope;
+use super::super::slot::Slot;
+
+/// How a handler ended.
+pub(super) enum End<T> {
+    Returned(T),
+    /// `handler_timeout`.
+    TimedOut,
+    DeadlinePassed,
+    /// An earlier append failed: the state it looked at is not the journal's.
+    Superseded,
+    /// The runtime ended.
+    Closed,
+}
+
+pin_project! {
+    /// Most handlers are ready at the first poll; only those that are not pay for a timer.
+    pub(super) struct Supervised<'a, A: Aggregate, F> {
+        #[pin]
+        handler: F,
+        slot: &'a Slot<A>,
+        scope: Option<Scope>,
+        span: Span,
+        deadline: Instant,
+        timer: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+impl<'a, A: Aggregate, F: Future> Supervised<'a, A, F> {
+    pub(super) fn new(handler: F, slot: &'a Slot<A>, scope: Scope, span: Span, deadline: Instant) -> Self {
+        Supervised { handler, slot, scope: Some(scope), span, deadline, timer: None }
+    }
+}
+
+impl<A: Aggregate, F: Future> Future for Supervised<'_, A, F> {
+    type Output = End<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let entered = this.span.enter();
+        let polled = Scope::enter(this.scope, || this.handler.poll(cx));
+        drop(entered);
+        if let Poll::Ready(output) = polled {
+            return Poll::Ready(End::Returned(output));
+        }
+        let timer = this.timer.get_or_insert_with(|| {
+            let limit = Instant::now() + this.slot.shared.config.handler_timeout;
+            Box::pin(sleep_until(limit.min(*this.deadline)))
+        });
+        if timer.as_mut().poll(cx).is_ready() {
+            let late = timer.deadline() >= *this.deadline;
+            return Poll::Ready(if late { End::DeadlinePassed } else { End::TimedOut });
+        }
+        if this.slot.poll_broken(cx).is_ready() {
+            return Poll::Ready(if this.slot.is_closed() { End::Closed } else { End::Superseded });
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,41 @@
+//! An aggregate's state in memory, at a version.
+
+use std::sync::Arc;
+
+use onefold_core::journal::Session;
+use onefold_core::{Aggregate, Context, StreamVersion};
+
+use super::slot::Slot;
+
+/// The state of one incarnation. It may be ahead of the journal by what is in flight; the gate sees to it that nobody
+/// notices.
+pub(crate) struct Instance<A: Aggregate> {
+    pub(crate) state: A,
+    /// The last event applied.
+    pub(crate) version: StreamVersion,
+    pub(crate) session: Session,
+    pub(crate) context: Context<A>,
+    pub(crate) slot: Arc<Slot<A>>,
+    /// What is running, so that a panic can be attributed.
+    pub(crate) stage: Stage,
+}
+
+/// The user's code that is running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Handle,
+    Apply,
+    Reply,
+    Read,
+}
+
+impl Stage {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Stage::Handle => "handle",
+            Stage::Apply => "apply",
+            Stage::Reply => "reply",
+            Stage::Read => "read",
+        }
+    }
+}

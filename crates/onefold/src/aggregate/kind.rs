@@ -1,0 +1,91 @@
+//! One registered aggregate type: its services, its slots, its crashes.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use dashmap::{DashMap, Entry};
+use onefold_core::{Aggregate, AggregateId, InvalidId, StreamId};
+
+use super::quarantine::Crashes;
+use super::slot::Slot;
+use crate::error::{Error, NotStoredReason, Quarantined};
+use crate::runtime::shared::{KindOps, Shared};
+
+/// Slots by aggregate id. The id lies in the table itself when it is short, which saves a cache miss per command.
+type Slots<A> = DashMap<CompactString, Arc<Slot<A>>, ahash::RandomState>;
+
+/// See the module.
+pub(crate) struct Kind<A: Aggregate> {
+    pub(crate) services: Arc<A::Services>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) crashes: Crashes,
+    slots: Slots<A>,
+}
+
+/// What a look-up did.
+pub(crate) enum Found<T> {
+    /// `use_slot` gave this.
+    Used(T),
+    /// As `Used`, and the slot is new: it needs a place in memory.
+    New(T),
+}
+
+impl<A: Aggregate> Kind<A> {
+    pub(crate) fn new(shared: Arc<Shared>, services: A::Services) -> Arc<Self> {
+        let crashes = Crashes::new(&shared.config);
+        Arc::new(Kind { services: Arc::new(services), shared, crashes, slots: DashMap::default() })
+    }
+
+    /// Finds the slot of `id`, or makes one, and uses it. `use_slot` returns `None` for a closed slot, which is then
+    /// replaced. It runs under the table's lock: it must be brief.
+    pub(crate) fn with_slot<T>(
+        self: &Arc<Self>,
+        id: &str,
+        mut use_slot: impl FnMut(&Arc<Slot<A>>) -> Option<T>,
+    ) -> Result<Found<T>, InvalidId> {
+        if let Some(slot) = self.slots.get(id)
+            && let Some(used) = use_slot(&slot)
+        {
+            return Ok(Found::Used(used));
+        }
+        let stream = StreamId::new(A::TYPE, id)?;
+        let new = || Ok::<_, InvalidId>(Slot::new(self, AggregateId::new(id)?, stream.clone()));
+        // IMPORTANT: the entry is held from here on, so that there is exactly one new slot.
+        match self.slots.entry(CompactString::new(id)) {
+            Entry::Occupied(mut entry) => {
+                if let Some(used) = use_slot(entry.get()) {
+                    return Ok(Found::Used(used));
+                }
+                entry.insert(new()?);
+                Ok(use_slot(entry.get()).map(Found::New).expect("a new slot is open"))
+            }
+            Entry::Vacant(entry) => {
+                let entry = entry.insert(new()?);
+                Ok(use_slot(&entry).map(Found::New).expect("a new slot is open"))
+            }
+        }
+    }
+
+    /// Takes a closed slot out of the registry, unless its successor is already there.
+    pub(crate) fn forget(&self, slot: &Slot<A>) {
+        self.slots.remove_if(slot.id.as_str(), |_, known| known.key == slot.key);
+    }
+}
+
+impl<A: Aggregate> KindOps for Kind<A> {
+    fn close_all(&self) {
+        let slots: Vec<Arc<Slot<A>>> = self.slots.iter().map(|entry| entry.value().clone()).collect();
+        for slot in slots {
+            slot.close_now(|| Error::not_stored(&slot.stream, None, NotStoredReason::ShuttingDown));
+            self.forget(&slot);
+        }
+    }
+
+    fn sweep(&self) {
+        self.crashes.sweep();
+    }
+
+    fn quarantined(&self) -> Vec<Quarantined> {
+        self.crashes.list()
+    }
+}

@@ -1,0 +1,158 @@
+//! Brings an instance back: open the stream, replay it, check that nothing is missing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use onefold_core::journal::{OpenError, ReadError, RecordedPart};
+use onefold_core::{Aggregate, Context, Event, StreamVersion};
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use super::instance::{Instance, Stage};
+use super::kind::Kind;
+use super::serving::panic_message;
+use super::slot::Slot;
+use crate::error::{Error, NotStoredReason};
+use crate::telemetry;
+
+/// Why an instance could not be brought back.
+pub(crate) enum RecoveryFailure {
+    /// What is stored can't be read or applied: trying again at once would not help.
+    Unreadable(String),
+    /// The journal refuses writers.
+    Poisoned(String),
+    /// The journal is closing.
+    ShuttingDown,
+    /// Anything that may pass.
+    Passing(String),
+}
+
+/// Brings the instance of `slot` back, within `recovery_timeout`.
+pub(crate) async fn recover<A: Aggregate>(
+    kind: &Arc<Kind<A>>,
+    slot: &Arc<Slot<A>>,
+) -> Result<Instance<A>, RecoveryFailure> {
+    let limit = slot.shared.config.recovery_timeout;
+    let recovering = replay(kind, slot).instrument(telemetry::recovery_span(&slot.stream));
+    match timeout(limit, recovering).await {
+        Ok(recovered) => recovered,
+        Err(_) => Err(RecoveryFailure::Passing(format!("it took longer than {limit:?} (recovery_timeout)"))),
+    }
+}
+
+async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Result<Instance<A>, RecoveryFailure> {
+    let shared = &slot.shared;
+    // Always open first: it ends the session of any earlier incarnation, and waits for what that left undecided.
+    let permit = shared.recoveries.acquire().await;
+    let opened = shared.journal.open(&slot.stream).await?;
+    drop(permit);
+    let context = Context::new(kind.services.clone(), slot.id.clone(), shared.clock.clone(), slot.clone());
+    let mut instance = Instance {
+        state: A::default(),
+        version: StreamVersion::EMPTY,
+        session: opened.session,
+        context,
+        slot: slot.clone(),
+        stage: Stage::Apply,
+    };
+    if opened.head > StreamVersion::EMPTY {
+        let mut chunks = shared.journal.read_stream(&slot.stream, StreamVersion::EMPTY);
+        loop {
+            // A permit per chunk, in turn: a long replay does not keep short ones waiting.
+            let permit = shared.recoveries.acquire().await;
+            let Some(chunk) = chunks.next().await else { break };
+            chunk?.parts.iter().try_for_each(|part| replay_part(&mut instance, part))?;
+            drop(permit);
+        }
+    }
+    if instance.version != opened.head {
+        let (version, head) = (instance.version, opened.head);
+        return Err(RecoveryFailure::Unreadable(format!("the stream ends at {version}, its head says {head}")));
+    }
+    slot.weigh(instance.state.weight());
+    shared.stats.activated();
+    telemetry::recovered(&slot.stream, instance.version);
+    Ok(instance)
+}
+
+/// Applies one commit's events; each exactly once, without a gap.
+fn replay_part<A: Aggregate>(instance: &mut Instance<A>, part: &RecordedPart) -> Result<(), RecoveryFailure> {
+    if part.first_version != instance.version.next() {
+        let (found, expected) = (part.first_version, instance.version.next());
+        return Err(RecoveryFailure::Unreadable(format!("version {expected} is missing, {found} follows")));
+    }
+    for frame in part.events() {
+        let version = instance.version.next();
+        let frame = frame.ok_or_else(|| RecoveryFailure::Unreadable(format!("version {version} does not parse")))?;
+        let state = &mut instance.state;
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            let event = frame.decode::<A::Event>()?;
+            state.apply(&event);
+            Ok::<_, onefold_core::DecodeError>(())
+        }));
+        match applied {
+            Ok(Ok(())) => instance.version = version,
+            Ok(Err(error)) => return Err(RecoveryFailure::Unreadable(format!("version {version}: {error}"))),
+            Err(panic) => {
+                let message = panic_message(&*panic);
+                return Err(RecoveryFailure::Unreadable(format!("version {version}: replay panicked: {message}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl RecoveryFailure {
+    /// Tells everybody who waits; quarantines what trying again would not mend.
+    pub(crate) fn tell<A: Aggregate>(self, kind: &Kind<A>, slot: &Slot<A>) {
+        let stream = &slot.stream;
+        let reason = match self {
+            RecoveryFailure::Unreadable(reason) => {
+                telemetry::recovery_failed(stream, &reason);
+                kind.crashes.strike(stream, &reason, true);
+                if let Some(quarantined) = kind.crashes.check(stream) {
+                    return slot.fail_waiting(|| Error::Quarantined(Box::new(quarantined.clone())));
+                }
+                NotStoredReason::RecoveryFailed { reason }
+            }
+            RecoveryFailure::Poisoned(reason) => NotStoredReason::Poisoned { reason },
+            RecoveryFailure::ShuttingDown => NotStoredReason::ShuttingDown,
+            RecoveryFailure::Passing(reason) => {
+                telemetry::recovery_failed(stream, &reason);
+                NotStoredReason::RecoveryFailed { reason }
+            }
+        };
+        slot.fail_waiting(|| Error::not_stored(stream, None, reason.clone()));
+    }
+}
+
+impl From<OpenError> for RecoveryFailure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Read(error) => error.into(),
+            OpenError::Poisoned { reason } => RecoveryFailure::Poisoned(reason.to_string()),
+            OpenError::ShuttingDown => RecoveryFailure::ShuttingDown,
+            other => RecoveryFailure::Passing(other.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for RecoveryFailure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged { .. } => RecoveryFailure::Unreadable(error.to_string()),
+            ReadError::Closed => RecoveryFailure::ShuttingDown,
+            other => RecoveryFailure::Passing(other.to_string()),
+        }
+    }
+}
+
+/// The events of `A` have unique names; checked once, when the type is registered.
+pub(crate) fn duplicate_event_name<A: Aggregate>() -> Option<&'static str> {
+    let types = A::Event::TYPES;
+    let twice = |(index, kind): (usize, &onefold_core::EventType)| {
+        types[..index].iter().any(|earlier| earlier.name == kind.name).then_some(kind.name)
+    };
+    types.iter().enumerate().find_map(twice)
+}

@@ -1,0 +1,76 @@
+//! The total bounds on what is admitted and not yet answered: a count and bytes, in one atomic number.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::config::Config;
+
+/// Bytes in the low 40 bits, count in the high 24.
+const COUNT_ONE: u64 = 1 << 40;
+
+/// See the module.
+pub(crate) struct Admission {
+    admitted: AtomicU64,
+    count_max: u64,
+    bytes_max: u64,
+    /// Tells a shutdown that nothing is admitted any more.
+    empty: Notify,
+}
+
+/// Which bound is reached.
+pub(crate) struct Refused {
+    pub(crate) bound: &'static str,
+    pub(crate) limit: usize,
+}
+
+impl Admission {
+    pub(super) fn new(config: &Config) -> Self {
+        Admission {
+            admitted: AtomicU64::new(0),
+            count_max: config.admitted_max as u64,
+            bytes_max: config.admitted_bytes_max as u64,
+            empty: Notify::new(),
+        }
+    }
+
+    /// Admits one call of that many bytes.
+    pub(crate) fn admit(&self, bytes: u32) -> Result<(), Refused> {
+        let after =
+            self.admitted.fetch_add(COUNT_ONE + u64::from(bytes), Ordering::AcqRel) + COUNT_ONE + u64::from(bytes);
+        let (count, total) = (after / COUNT_ONE, after % COUNT_ONE);
+        if count <= self.count_max && total <= self.bytes_max {
+            return Ok(());
+        }
+        self.release(bytes);
+        #[expect(clippy::cast_possible_truncation, reason = "came from a usize")]
+        Err(match count > self.count_max {
+            true => Refused { bound: "admitted_max", limit: self.count_max as usize },
+            false => Refused { bound: "admitted_bytes_max", limit: self.bytes_max as usize },
+        })
+    }
+
+    /// One call is answered.
+    pub(crate) fn release(&self, bytes: u32) {
+        let before = self.admitted.fetch_sub(COUNT_ONE + u64::from(bytes), Ordering::AcqRel);
+        if before / COUNT_ONE == 1 {
+            self.empty.notify_waiters();
+        }
+    }
+
+    /// How many calls are admitted.
+    pub(crate) fn count(&self) -> usize {
+        usize::try_from(self.admitted.load(Ordering::Acquire) / COUNT_ONE).unwrap_or(usize::MAX)
+    }
+
+    /// Resolves when nothing is admitted.
+    pub(super) async fn until_empty(&self) {
+        loop {
+            let empty = self.empty.notified();
+            if self.count() == 0 {
+                return;
+            }
+            empty.await;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The runtime: builds, holds and ends what all aggregates share.
+
+pub(crate) mod admission;
+mod builder;
+mod health;
+pub(crate) mod releaser;
+pub(crate) mod residency;
+pub(crate) mod shared;
+mod shutdown;
+mod stats;
+mod sweeper;
+
+use std::any::{TypeId, type_name};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use onefold_core::Aggregate;
+use onefold_core::journal::Journal;
+
+pub use builder::{RuntimeBuilder, StartError};
+pub use health::Health;
+pub use shutdown::ShutdownReport;
+pub use stats::RuntimeStats;
+
+use self::shared::{KindEntry, Shared};
+use crate::aggregate::kind::Kind;
+use crate::aggregates::Aggregates;
+use crate::error::Quarantined;
+use crate::telemetry;
+
+/// A running onefold: registered aggregate types over one journal.
+///
+/// Keep it as long as the service runs, and end it with [`shutdown`](Runtime::shutdown). Dropping it without logs an error
+/// and is as safe as a kill: what was acknowledged stays, what was not is cut off.
+pub struct Runtime {
+    shared: Arc<Shared>,
+    kinds: HashMap<TypeId, KindEntry>,
+    /// Types by name, for the error of an unregistered one.
+    names: Vec<&'static str>,
+    sweeper: tokio::task::JoinHandle<()>,
+    is_shut_down: bool,
+}
+
+impl Runtime {
+    /// Starts to build a runtime on `journal`: a journal by value, or an `Arc<dyn Journal>`.
+    pub fn builder(journal: impl Journal) -> RuntimeBuilder {
+        RuntimeBuilder::new(journal)
+    }
+
+    /// The handle to all aggregates of one type.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRegistered`] when the type was not registered with the builder.
+    pub fn aggregates<A: Aggregate>(&self) -> Result<Aggregates<A>, NotRegistered> {
+        let kind = self.kinds.get(&TypeId::of::<A>()).and_then(|entry| entry.typed.clone().downcast::<Kind<A>>().ok());
+        match kind {
+            Some(kind) => Ok(Aggregates::new(kind)),
+            None => Err(NotRegistered {
+                rust_type: type_name::<A>(),
+                aggregate_type: A::TYPE,
+                registered: self.names.clone(),
+            }),
+        }
+    }
+
+    /// How the runtime and its journal are.
+    pub fn health(&self) -> Health {
+        Health {
+            journal: self.shared.journal.health(),
+            accepting: !self.shared.is_closing(),
+            quarantined: self.quarantined().len(),
+        }
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> RuntimeStats {
+        self.shared.stats.snapshot(&self.shared)
+    }
+
+    /// The aggregates that are left alone after repeated crashes, of all types. Lift one with
+    /// [`Aggregates::lift_quarantine`].
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        let mut all: Vec<_> = self.kinds.values().flat_map(|entry| entry.ops.quarantined()).collect();
+        all.sort_by(|one, other| one.stream.cmp(&other.stream));
+        all
+    }
+
+    /// The journal underneath.
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.shared.journal
+    }
+
+    /// Ends gracefully: takes no more commands, lets those it has come to an end, lets all instances go, closes the
+    /// journal. After `deadline` whatever still waits is answered with an error, and the journal is closed all the same.
+    ///
+    /// Later asks are answered with `NotStored(ShuttingDown)`.
+    pub async fn shutdown(mut self, deadline: Duration) -> ShutdownReport {
+        self.is_shut_down = true;
+        shutdown::run(&self.shared, &self.kinds, deadline).await
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+        if !self.is_shut_down {
+            telemetry::dropped_without_shutdown();
+            self.shared.begin_closing();
+            self.kinds.values().for_each(|entry| entry.ops.close_all());
+        }
+        self.shared.releaser.close();
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("aggregates", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// The aggregate type was not registered with the runtime.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{rust_type} (\"{aggregate_type}\") is not registered with this runtime, which knows {registered:?}: \
+     add .aggregate::<{rust_type}>(services) to its builder"
+)]
+pub struct NotRegistered {
+    /// The Rust type.
+    pub rust_type: &'static str,
+    /// Its [`Aggregate::TYPE`].
+    pub aggregate_type: &'static str,
+    /// The types that are registered.
+    pub registered: Vec<&'static str>,
+}

@@ -1,0 +1,113 @@
+//! Releases answers on a tokio worker, a group at a time.
+//!
+//! A journal acknowledges on a thread of its own. Waking a task from there costs a lock and perhaps a system call each
+//! time; so the acknowledgements of a group are only noted there, and one task, woken once, answers them all.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use onefold_core::journal::AppendOutcome;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+/// Something whose answer waits for an acknowledgement.
+pub(crate) trait Release: Send + Sync {
+    fn release(self: Arc<Self>, outcome: AppendOutcome);
+}
+
+type Released = (Arc<dyn Release>, AppendOutcome);
+
+/// Answers released between two looks at other tasks.
+const BATCH: usize = 512;
+
+/// See the module.
+pub(crate) struct Releaser {
+    state: Mutex<State>,
+}
+
+struct State {
+    released: Vec<Released>,
+    task: Option<Waker>,
+    closed: bool,
+}
+
+impl Releaser {
+    pub(super) fn start(tokio: &Handle) -> Arc<Self> {
+        let state = State { released: Vec::new(), task: None, closed: false };
+        let releaser = Arc::new(Releaser { state: Mutex::new(state) });
+        tokio.spawn(run(releaser.clone()));
+        releaser
+    }
+
+    /// Notes an acknowledgement; the task does the rest.
+    pub(crate) fn push(&self, call: Arc<dyn Release>, outcome: AppendOutcome) {
+        let mut state = self.state.lock();
+        if state.closed {
+            drop(state);
+            return call.release(outcome);
+        }
+        state.released.push((call, outcome));
+        let task = state.task.take();
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// Ends the task; from now on acknowledgements are passed on where they arrive.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let released = std::mem::take(&mut state.released);
+        let task = state.task.take();
+        drop(state);
+        released.into_iter().for_each(|(call, outcome)| call.release(outcome));
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// Swaps the noted acknowledgements with the empty `batch`. `None` at the end.
+    fn poll_released(&self, cx: &Context<'_>, batch: &mut Vec<Released>) -> Poll<Option<()>> {
+        let mut state = self.state.lock();
+        if !state.released.is_empty() {
+            std::mem::swap(&mut state.released, batch);
+            return Poll::Ready(Some(()));
+        }
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        state.task = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+async fn run(releaser: Arc<Releaser>) {
+    /// When tokio drops the task, acknowledgements must still reach their callers.
+    struct Ending(Arc<Releaser>, Vec<Released>);
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            self.1.drain(..).for_each(|(call, outcome)| call.release(outcome));
+            self.0.close();
+        }
+    }
+    let mut ending = Ending(releaser, Vec::new());
+    loop {
+        let Ending(releaser, batch) = &mut ending;
+        if poll_fn(|cx| releaser.poll_released(cx, batch)).await.is_none() {
+            return;
+        }
+        let mut since_yield = 0;
+        // In order; what is left when the task is dropped at the yield is released by `Ending`.
+        batch.reverse();
+        while let Some((call, outcome)) = batch.pop() {
+            call.release(outcome);
+            since_yield += 1;
+            if since_yield == BATCH {
+                since_yield = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What every aggregate of a runtime shares.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use onefold_core::journal::Journal;
+use onefold_core::{Clock, CommandId};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::admission::Admission;
+use super::releaser::Releaser;
+use super::residency::Residency;
+use super::stats::Stats;
+use crate::config::Config;
+use crate::error::Quarantined;
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) admission: Admission,
+    pub(crate) residency: Residency,
+    pub(crate) releaser: Arc<Releaser>,
+    pub(crate) recoveries: Semaphore,
+    pub(crate) stats: Stats,
+    pub(crate) tokio: Handle,
+    started: Instant,
+    closing: AtomicBool,
+    command_id_high: u64,
+    command_id_low: AtomicU64,
+}
+
+/// A registered aggregate type, with and without its type.
+pub(crate) struct KindEntry {
+    pub(crate) typed: Arc<dyn Any + Send + Sync>,
+    pub(crate) ops: Arc<dyn KindOps>,
+}
+
+/// What the runtime does with an aggregate type without knowing it.
+pub(crate) trait KindOps: Send + Sync {
+    /// Closes every slot at once; what waits is answered with `ShuttingDown`.
+    fn close_all(&self);
+    /// Forgets what is long past.
+    fn sweep(&self);
+    /// The quarantines in force.
+    fn quarantined(&self) -> Vec<Quarantined>;
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: Config,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        seed: Option<u64>,
+        tokio: Handle,
+    ) -> Arc<Self> {
+        use std::hash::BuildHasher;
+        // The standard library's hasher is seeded from the system's randomness.
+        let random = seed.unwrap_or_else(|| std::hash::RandomState::new().hash_one(0u8));
+        Arc::new(Shared {
+            admission: Admission::new(&config),
+            residency: Residency::new(&config, random),
+            releaser: Releaser::start(&tokio),
+            recoveries: Semaphore::new(config.recoveries_max),
+            stats: Stats::default(),
+            started: Instant::now(),
+            closing: AtomicBool::new(false),
+            command_id_high: random,
+            command_id_low: AtomicU64::new(1),
+            config,
+            journal,
+            clock,
+            tokio,
+        })
+    }
+
+    /// A new command's id: the runtime's random half and a counter. Unique without asking for randomness each time.
+    pub(crate) fn next_command_id(&self) -> CommandId {
+        let low = self.command_id_low.fetch_add(1, Ordering::Relaxed);
+        CommandId::from_u128(u128::from(self.command_id_high) << 64 | u128::from(low))
+    }
+
+    /// Milliseconds from the start to `now`; wraps after 49 days, which only misjudges an idle time once.
+    pub(crate) fn millis(&self, now: Instant) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "wraps, see above")]
+        let millis = now.saturating_duration_since(self.started).as_millis() as u32;
+        millis
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn begin_closing(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,57 @@
+//! Every name of a span or event in one place, because dashboards depend on them. Fields never hold payloads.
+
+use onefold_core::{StreamId, StreamVersion};
+use tracing::Span;
+
+/// One command, from the start of its handler to its submission.
+pub(crate) fn command_span(stream: &StreamId, version: StreamVersion) -> Span {
+    tracing::debug_span!("onefold.command", stream = %stream, version = version.get())
+}
+
+/// Bringing back one instance.
+pub(crate) fn recovery_span(stream: &StreamId) -> Span {
+    tracing::debug_span!("onefold.recovery", stream = %stream)
+}
+
+/// An instance was brought back.
+pub(crate) fn recovered(stream: &StreamId, version: StreamVersion) {
+    tracing::debug!(name: "onefold.recovered", stream = %stream, version = version.get(), "instance recovered");
+}
+
+/// A decision was handed to the journal.
+pub(crate) fn append_submitted(stream: &StreamId, version: StreamVersion, events: u32) {
+    tracing::trace!(name: "onefold.append", stream = %stream, version = version.get(), events, "append submitted");
+}
+
+/// An append failed; the instance is rebuilt.
+pub(crate) fn append_failed(stream: &StreamId, error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(name: "onefold.append_failed", stream = %stream, error, "append failed, the instance is rebuilt");
+}
+
+/// An instance was let go.
+pub(crate) fn passivated(stream: &StreamId) {
+    tracing::debug!(name: "onefold.passivation", stream = %stream, "instance passivated");
+}
+
+/// A panic was caught.
+pub(crate) fn panicked(stream: &StreamId, stage: &'static str, message: &str) {
+    tracing::error!(name: "onefold.panic", stream = %stream, stage, message, "panic caught, the instance is rebuilt");
+}
+
+/// An aggregate was quarantined.
+pub(crate) fn quarantined(stream: &StreamId, seconds: f64, reason: &str) {
+    tracing::error!(name: "onefold.quarantine", stream = %stream, seconds, reason, "aggregate quarantined");
+}
+
+/// A recovery failed.
+pub(crate) fn recovery_failed(stream: &StreamId, reason: &str) {
+    tracing::warn!(name: "onefold.recovery_failed", stream = %stream, reason, "recovery failed");
+}
+
+/// The runtime was dropped without a shutdown.
+pub(crate) fn dropped_without_shutdown() {
+    tracing::error!(
+        name: "onefold.dropped",
+        "the runtime was dropped without shutdown(): what was acknowledged is safe, what was not is cut off as by a kill"
+    );
+}
