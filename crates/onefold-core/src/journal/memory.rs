@@ -28,6 +28,8 @@ use crate::{Checkpoint, CommitNumber, GlobalPosition, StreamId, StreamVersion};
 
 /// Commits in one chunk of a read, at most.
 const CHUNK_COMMITS_MAX: usize = 256;
+/// Bytes in one chunk of a read, but for its last commit.
+const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 
 /// A [`Journal`] in memory. Clones share the data.
 #[derive(Clone)]
@@ -161,9 +163,14 @@ impl Inner {
                 .is_some_and(|part| part.first_version.plus(u64::from(part.event_count) - 1) <= after)
         });
         let mut chunk = StreamChunk::default();
+        let mut bytes = 0;
         for commit in commits[start..].iter().take(CHUNK_COMMITS_MAX) {
+            if bytes >= CHUNK_BYTES_MAX {
+                break;
+            }
             let source = self.log.bytes(*commit);
             let view = self.log.parse(&source);
+            bytes += view.len();
             let part = view.part_of(stream).and_then(|part| view.take(&part, &source).ok());
             chunk.parts.push(part.ok_or_else(|| ReadError::Damaged {
                 stream: Some(stream.clone()),
