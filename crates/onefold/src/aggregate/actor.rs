@@ -52,7 +52,8 @@ impl<A: Aggregate> Actor for Incarnation<A> {
 
     async fn handle(&self, myself: ActorRef<Run>, _: Run, life: &mut Self::State) -> Result<(), ActorProcessingErr> {
         if let Some((kind, slot)) = life.take() {
-            serving::live(kind, slot).await;
+            // Boxed, because ractor moves this future through several of its own, each with room for it.
+            Box::pin(serving::live(kind, slot)).await;
         }
         myself.drain()?;
         Ok(())

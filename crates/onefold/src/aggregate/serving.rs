@@ -29,7 +29,8 @@ enum Ended {
 pub(crate) async fn live<A: Aggregate>(kind: Arc<Kind<A>>, slot: Arc<Slot<A>>) {
     let death = Death(&slot);
     while poll_fn(|cx| slot.poll_work(cx)).await {
-        let mut instance = match recovery::recover(&kind, &slot).await {
+        // Boxed, so that an idle instance does not keep the room that its recovery took.
+        let mut instance = match Box::pin(recovery::recover(&kind, &slot)).await {
             Ok(instance) => instance,
             Err(failure) => {
                 failure.tell(&kind, &slot);
