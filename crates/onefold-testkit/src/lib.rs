@@ -3,6 +3,7 @@
 
 pub mod conformance;
 mod event;
+pub mod faults;
 mod reading;
 mod writing;
 
