@@ -1,12 +1,45 @@
-//! Tests for what onefold is made of: a conformance suite for journals, and what tests of journals and runtimes need.
+//! Tests for what onefold is made of.
+//!
+//! * [`conformance`]: the suite that every [`Journal`](onefold_core::journal::Journal) passes.
+//! * [`faults`]: any journal behind a script of failures, delays and silence.
+//! * [`history`]: what many concurrent callers were told, checked for linearizability against the journal.
+//! * [`seeds`] of random tests, and [clocks](ManualClock) that show what the test says.
+//! * [`TestEvent`] and functions to [append](append_one) and [read](read_events) with it.
+//!
+//! It is a development dependency of our own crates, by path, and knows nothing but `onefold-core`. A journal of your own
+//! is held to the contract in ten lines:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use onefold_core::journal::{Journal, MemoryJournal};
+//! use onefold_testkit::conformance::{How, Subject};
+//!
+//! struct Memory(MemoryJournal);
+//!
+//! impl Subject for Memory {
+//!     async fn open(&self) -> Arc<dyn Journal> { Arc::new(self.0.clone()) }
+//!     async fn reopen(&self, journal: Arc<dyn Journal>, how: How) -> Arc<dyn Journal> {
+//!         if how == How::CleanClose { journal.close().await.unwrap() }
+//!         self.0.reopen();
+//!         journal
+//!     }
+//! }
+//!
+//! onefold_testkit::conformance!(|| Memory(MemoryJournal::new()));
+//! # fn main() { onefold_testkit::conformance::run("replays_all", || Memory(MemoryJournal::new())) }
+//! ```
 #![forbid(unsafe_code)]
 
+mod clock;
 pub mod conformance;
 mod event;
 pub mod faults;
+pub mod history;
 mod reading;
+pub mod seeds;
 mod writing;
 
+pub use clock::{ManualClock, SimulatedClock};
 pub use event::TestEvent;
 pub use reading::{SeenCommit, SeenEvent, read_events, read_feed};
 pub use writing::{Pending, append_one, part, prepare, submit, submit_one};
