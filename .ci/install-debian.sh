@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that a default build needs and that are missing.
+#
+# There is one: a C compiler, which Rust links with and which compiles the allocator of the load harness (mimalloc).
+# Nothing else: no protoc, no libclang, no OpenSSL. (benches/peers needs libclang for RocksDB; CI does not build it.)
+set -euo pipefail
+
+packages=()
+command -v cc >/dev/null || packages+=(gcc libc6-dev)
+
+if [ "${#packages[@]}" -eq 0 ]; then
+    echo "nothing to install"
+    exit 0
+fi
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo --non-interactive)
+"${as_root[@]}" apt-get update
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${packages[@]}"
