@@ -1,1 +1,4 @@
-//! To come.
+//! This library holds nothing but the README, so that its examples are compiled and run.
+//!
+#![doc = include_str!("../../README.md")]
+#![forbid(unsafe_code)]
