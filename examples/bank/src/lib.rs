@@ -1,1 +1,22 @@
-//! To come.
+//! A bank of event-sourced accounts on onefold: a demonstration, a small CLI over a journal, and a JSON API.
+//!
+//! Read [`domain`] first: it is all that a bank needs to say. [`transfer`](mod@transfer) moves money between two accounts,
+//! [`Bank`] opens and closes the journal. [`http`] and [`cli`] are the two doors, [`scenario`] tells the story that
+//! `cargo run --release` shows.
+#![forbid(unsafe_code)]
+
+mod money;
+
+mod bank;
+pub mod cli;
+pub mod domain;
+pub mod history;
+pub mod http;
+pub mod scenario;
+pub mod transfer;
+
+pub use bank::Bank;
+pub use money::{Money, ParseMoneyError};
+
+/// What can go wrong with a command to an account.
+pub type AccountError = onefold::Error<domain::AccountRejection>;

@@ -1,0 +1,89 @@
+//! A bank: the accounts in one data directory, from opening the journal to closing it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::ensure;
+use onefold::{Aggregates, Runtime, SledJournal};
+
+use crate::domain::Account;
+
+/// How long closing waits for commands that are still on their way.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// An open bank. End it with [`Bank::close`]; dropped without, it is as safe as after a kill.
+#[derive(Debug)]
+pub struct Bank {
+    runtime: Runtime,
+    accounts: Aggregates<Account>,
+    data: PathBuf,
+}
+
+impl Bank {
+    /// Opens the bank in `data`, which is created when it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be opened, such as when another process has it open.
+    pub async fn open(data: &Path) -> anyhow::Result<Bank> {
+        let directory = data.to_owned();
+        // Opening reads the journal's tail and blocks meanwhile, which no async thread should.
+        let journal = tokio::task::spawn_blocking(move || SledJournal::open(directory)).await?;
+        let runtime = Runtime::builder(journal?).aggregate::<Account>(()).start().await?;
+        let accounts = runtime.aggregates::<Account>()?;
+        Ok(Bank { runtime, accounts, data: data.to_owned() })
+    }
+
+    /// Opens a bank that exists already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bank::open`], and when there is nothing in `data`.
+    pub async fn open_existing(data: &Path) -> anyhow::Result<Bank> {
+        let empty = std::fs::read_dir(data).map_or(true, |mut entries| entries.next().is_none());
+        ensure!(!empty, "there is no bank in {}: `bank open` starts one, --data names another", data.display());
+        Self::open(data).await
+    }
+
+    /// The accounts.
+    pub fn accounts(&self) -> &Aggregates<Account> {
+        &self.accounts
+    }
+
+    /// The runtime under the accounts.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Where the journal lies.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Does some work and closes the bank, whatever came of the work.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work, or else those of [`Bank::close`].
+    pub async fn during<T>(self, work: impl AsyncFnOnce(&Bank) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let outcome = work(&self).await;
+        let closed = self.close().await;
+        let done = outcome?;
+        closed.map(|()| done)
+    }
+
+    /// Takes no more commands, answers those it has, and closes the journal.
+    ///
+    /// # Errors
+    ///
+    /// When something was left unanswered, or the journal did not close cleanly.
+    pub async fn close(self) -> anyhow::Result<()> {
+        let report = self.runtime.shutdown(SHUTDOWN_DEADLINE).await;
+        ensure!(
+            report.unanswered == 0,
+            "{} commands were not answered within {SHUTDOWN_DEADLINE:?}",
+            report.unanswered
+        );
+        Ok(report.journal?)
+    }
+}

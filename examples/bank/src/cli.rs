@@ -1,0 +1,192 @@
+//! The command line: what can be typed, and what the exit code says.
+
+mod commands;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use onefold::ErrorKind;
+use tracing_subscriber::EnvFilter;
+
+use crate::scenario::Size;
+use crate::transfer::TransferError;
+use crate::{AccountError, Money};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed: a broken promise in the demo, a journal that cannot be opened, an error of the disk
+  2  wrong usage: an unknown option, a text that is not an amount or not an account's id
+  3  rejected by the bank: nothing happened
+  4  outcome unknown: it may have happened, `bank history` tells";
+
+const EXAMPLES: &str = "\
+Examples:
+  bank                                 the demo, in a temporary directory
+  bank open ada --owner 'Ada Lovelace'
+  bank deposit ada 100
+  bank transfer ada bob 12.34
+  bank history ada
+  bank serve --listen 127.0.0.1:7070
+
+Amounts are decimals with at most two places and are kept in cents.";
+
+const TRANSFER_HELP: &str = "\
+A transfer is a withdrawal, then a deposit. If the deposit is rejected (the payee has no account, say), or surely was not \
+stored, the payer is refunded and nothing was transferred. All steps carry one correlation id, which both histories show.
+
+The steps are separate commits, so two things can leave a transfer half done:
+
+* A crash between them leaves the money withdrawn and not deposited.
+* When the outcome of a step is unknown (the journal failed at that moment, or a deadline passed), nothing further is \
+done, because a refund of a deposit that did happen would make money out of nothing. Exit code 4, and the message names \
+the correlation id to look for.";
+
+/// A bank of event-sourced accounts on onefold. Without a command it runs the demo.
+#[derive(Debug, Parser)]
+#[command(name = "bank", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// The directory of the journal [default: bank-data; for the demo a temporary one, removed on success]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the bank at work: a crowd, a race for the last hundred, and a kill -9
+    Demo(Demo),
+    #[command(flatten)]
+    Account(AccountCommand),
+    /// Serve the accounts as a JSON API, until ctrl-c or SIGTERM
+    Serve {
+        /// Where to listen; port 0 picks a free one
+        #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDRESS:PORT")]
+        listen: SocketAddr,
+    },
+    /// The process that the demo kills
+    #[command(hide = true)]
+    DemoChild,
+}
+
+#[derive(Debug, Subcommand)]
+enum AccountCommand {
+    /// Open an account
+    Open {
+        /// The account's id
+        account: String,
+        /// Whose it is
+        #[arg(long, default_value_t = whoami())]
+        owner: String,
+    },
+    /// Pay money in
+    Deposit {
+        /// The account's id
+        account: String,
+        /// How much, such as 12.34
+        #[arg(allow_negative_numbers = true)]
+        amount: Money,
+    },
+    /// Pay money out
+    Withdraw {
+        /// The account's id
+        account: String,
+        /// How much, such as 12.34
+        #[arg(allow_negative_numbers = true)]
+        amount: Money,
+    },
+    /// Move money from one account to another; a crash may leave it half done, see --help
+    #[command(after_long_help = TRANSFER_HELP)]
+    Transfer {
+        /// The paying account
+        from: String,
+        /// The paid account
+        to: String,
+        /// How much, such as 12.34
+        #[arg(allow_negative_numbers = true)]
+        amount: Money,
+    },
+    /// Show what an account holds
+    Balance {
+        /// The account's id
+        account: String,
+    },
+    /// Show everything that happened to an account
+    History {
+        /// The account's id
+        account: String,
+    },
+    /// Show all accounts
+    List,
+}
+
+#[derive(Debug, Default, Args)]
+struct Demo {
+    /// How many accounts the crowd uses
+    #[arg(long, hide = true, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    accounts: Option<u32>,
+    /// How many deposits, withdrawals and transfers the crowd makes
+    #[arg(long, hide = true)]
+    operations: Option<u32>,
+    /// How long the child process works before it is killed
+    #[arg(long, hide = true)]
+    seconds: Option<f64>,
+}
+
+impl Demo {
+    fn size(&self) -> anyhow::Result<Size> {
+        let default = Size::default();
+        Ok(Size {
+            accounts: self.accounts.unwrap_or(default.accounts),
+            operations: self.operations.unwrap_or(default.operations),
+            child_duration: self.seconds.map_or(Ok(default.child_duration), Duration::try_from_secs_f64)?,
+        })
+    }
+}
+
+/// Who opens an account, unless told otherwise.
+fn whoami() -> String {
+    std::env::var("USER").ok().filter(|user| !user.trim().is_empty()).unwrap_or_else(|| "somebody".to_owned())
+}
+
+/// Does what was typed; says what went wrong in one line, and by the exit code.
+pub async fn main(cli: Cli) -> ExitCode {
+    // Errors, and whatever RUST_LOG asks for, on stderr: stdout is for answers.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    match commands::run(cli, &mut std::io::stdout()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if reader_left(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bank: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// `bank list | head -1`: nobody reads on, and that is no failure.
+fn reader_left(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let of_account = |error: &AccountError| match error.kind() {
+        ErrorKind::InvalidId => 2,
+        ErrorKind::Rejected => 3,
+        ErrorKind::OutcomeUnknown => 4,
+        _ => 1,
+    };
+    match (error.downcast_ref::<AccountError>(), error.downcast_ref::<TransferError>()) {
+        (Some(error), _) => of_account(error),
+        (_, Some(TransferError::NothingHappened(error) | TransferError::Refunded(error))) => of_account(error),
+        (_, Some(TransferError::SameAccount)) => 3,
+        (_, Some(_)) => 4,
+        (None, None) => 1,
+    }
+}

@@ -1,0 +1,70 @@
+//! What a request carries, read so that every mistake in it is answered as a [`Problem`].
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use onefold::StreamVersion;
+use serde::de::DeserializeOwned;
+
+use super::Problem;
+
+/// A JSON body.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Body(body)),
+            // axum answers 422 to JSON of another shape; here 422 is kept for what the domain rejects.
+            Err(error) if error.status() == StatusCode::UNPROCESSABLE_ENTITY => {
+                Err(Problem::bad_request(StatusCode::BAD_REQUEST, error.body_text()))
+            }
+            Err(error) => Err(Problem::bad_request(error.status(), error.body_text())),
+        }
+    }
+}
+
+/// The parameters behind the `?`.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(parameters)) => Ok(Parameters(parameters)),
+            Err(error) => Err(Problem::bad_request(error.status(), error.body_text())),
+        }
+    }
+}
+
+/// On which terms a command is asked: both headers are optional.
+pub(super) struct Terms {
+    /// `If-Match: "7"`: only if the account is at this version.
+    pub(super) if_match: Option<StreamVersion>,
+    /// `X-Deadline-Ms: 500`: answer within this time.
+    pub(super) deadline: Option<Duration>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Terms {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let if_match = number(&parts.headers, header::IF_MATCH.as_str())?.map(StreamVersion::new);
+        let deadline = number(&parts.headers, "x-deadline-ms")?.map(Duration::from_millis);
+        Ok(Terms { if_match, deadline })
+    }
+}
+
+/// A header that holds a whole number, in quotes or not.
+fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.trim().trim_matches('"').parse().ok());
+    let refusal = || Problem::bad_request(StatusCode::BAD_REQUEST, format!("{name} must be a whole number"));
+    number.map(Some).ok_or_else(refusal)
+}

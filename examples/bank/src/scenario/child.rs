@@ -1,0 +1,95 @@
+//! The process that gets killed: a load of deposits and withdrawals that says what it does while it does it.
+//!
+//! IMPORTANT: a command's line is in the pipe before the command is given, and an acknowledgement's line only after the
+//! acknowledgement. So whatever the journal holds was announced, and whatever was acknowledged must be in the journal.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use onefold::{Aggregates, CorrelationId, ErrorKind};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::task::JoinSet;
+
+use super::ledger::{Attempt, Kind, acknowledged};
+use crate::domain::{Account, Deposit, Open, Withdraw};
+use crate::{AccountError, Bank, Money};
+
+/// How many accounts the child uses, and how many clients are at each.
+const ACCOUNTS: usize = 64;
+const CLIENTS_PER_ACCOUNT: u64 = 4;
+
+/// What is paid into each account first, and the largest amount afterwards.
+const FIRST_DEPOSIT: Money = Money::from_cents(1_000_00);
+const AMOUNT_CENTS_MAX: u64 = 100_00;
+
+/// The accounts that the child uses.
+pub(super) fn account_ids() -> impl Iterator<Item = String> {
+    (0..ACCOUNTS).map(|number| format!("killed-{number:02}"))
+}
+
+/// Runs until it is killed, or until nobody listens.
+pub async fn child(data: &Path) -> anyhow::Result<()> {
+    let bank = Bank::open(data).await?;
+    let numbers = Arc::new(AtomicU64::new(1));
+    let mut clients = JoinSet::new();
+    for (account, id) in account_ids().enumerate() {
+        bank.accounts().ask(&id, Open { owner: "the child".to_owned() }).await?;
+        for client in 0..CLIENTS_PER_ACCOUNT {
+            let random = StdRng::seed_from_u64(account as u64 * CLIENTS_PER_ACCOUNT + client);
+            let client =
+                Client { accounts: bank.accounts().clone(), id: id.clone(), numbers: Arc::clone(&numbers), random };
+            clients.spawn(client.run());
+        }
+    }
+    while let Some(ended) = clients.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+struct Client {
+    accounts: Aggregates<Account>,
+    id: String,
+    numbers: Arc<AtomicU64>,
+    random: StdRng,
+}
+
+impl Client {
+    async fn run(mut self) -> anyhow::Result<()> {
+        self.operate(Kind::Deposit, FIRST_DEPOSIT).await?;
+        loop {
+            let kind = if self.random.random() { Kind::Deposit } else { Kind::Withdrawal };
+            let amount = Money::from_cents(self.random.random_range(1..=AMOUNT_CENTS_MAX));
+            self.operate(kind, amount).await?;
+        }
+    }
+
+    async fn operate(&self, kind: Kind, amount: Money) -> anyhow::Result<()> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        say(&Attempt { number, kind, account: self.id.clone(), amount }.to_string())?;
+        match self.ask(kind, amount, CorrelationId::from_u128(number.into())).await {
+            Ok(()) => say(&acknowledged(number))?,
+            Err(error) if error.kind() == ErrorKind::Rejected => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, kind: Kind, amount: Money, correlation: CorrelationId) -> Result<(), AccountError> {
+        match kind {
+            Kind::Deposit => self.accounts.ask(&self.id, Deposit { amount }).correlation(correlation).await?,
+            Kind::Withdrawal => self.accounts.ask(&self.id, Withdraw { amount }).correlation(correlation).await?,
+        };
+        Ok(())
+    }
+}
+
+/// One line, in one write, at once.
+fn say(line: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(format!("{line}\n").as_bytes())?;
+    out.flush()
+}
