@@ -1,1 +1,42 @@
-//! To come.
+//! The load harness of onefold: durable commands per second, beside what the disk can do at all.
+//!
+//! ```text
+//! options ─▶ command::run ─▶ driver ─▶ closed_loop │ open_loop ─▶ target: the runtime on a journal, or the raw limit
+//!                 │                          │ pickers (workload)        │
+//!                 │                          └────────▶ recorders ◀──────┘  latencies, and the ledger of what was
+//!                 │                                         │               acknowledged
+//!                 ├─▶ verify: reopened journal = ledger? ◀──┤
+//!                 └─▶ report: text, JSON, HTML ◀────────────┘ series of rounds
+//! ```
+//!
+//! The binary `load` is a few lines; README.md says how to run it and how to read what it prints.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+mod command;
+mod options;
+
+mod entry;
+mod ids;
+mod rng;
+mod workload;
+mod zipf;
+
+mod closed_loop;
+mod driver;
+mod limit;
+mod open_loop;
+mod target;
+
+mod ledger;
+mod recorder;
+mod report;
+mod series;
+mod statistics;
+
+mod filesystem;
+mod footprint;
+mod machine;
+mod page_cache;
+mod place;
+mod progress;

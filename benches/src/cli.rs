@@ -1,0 +1,25 @@
+//! From the command line to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::command;
+use crate::options::{Command, Options};
+
+/// Runs the harness.
+///
+/// # Errors
+///
+/// Whatever kept it from measuring: a sentence for people. A journal that does not hold what was acknowledged is not an
+/// error but an exit code of 1, after the report.
+pub fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse();
+    let workers = options.workers.max(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let right = match options.command {
+        Command::Limit(options) => runtime.block_on(command::limit::run(options, workers))?,
+        _ => anyhow::bail!("not yet"),
+    };
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

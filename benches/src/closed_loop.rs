@@ -1,0 +1,39 @@
+//! The closed loop: so many clients, each of which sends its next operation when the last one was answered.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::recorder::{Recorders, Window};
+use crate::target::{Outcome, Target};
+use crate::workload::{Picker, Pickers};
+
+/// Runs one round.
+pub(crate) async fn run<T: Target>(
+    target: &T,
+    pickers: &Pickers,
+    round: u32,
+    window: Window,
+    recorders: &Arc<Recorders>,
+) {
+    let client = |number| client(target.clone(), pickers.picker(round, number), window, Arc::clone(recorders));
+    let clients: Vec<_> = (0..pickers.clients()).map(|number| tokio::spawn(client(number))).collect();
+    for client in clients {
+        client.await.expect("clients don't panic");
+    }
+}
+
+async fn client<T: Target>(target: T, mut picker: Picker, window: Window, recorders: Arc<Recorders>) {
+    let mut started = Instant::now();
+    while started < window.end {
+        let operation = picker.pick();
+        let outcome = target.call(operation).await;
+        let answered = Instant::now();
+        let refused = matches!(outcome, Outcome::Failed(_));
+        recorders.record(&window, operation, outcome, started, answered);
+        if refused {
+            // A refusal may come without any wait: let the others have the thread.
+            tokio::task::yield_now().await;
+        }
+        started = answered;
+    }
+}

@@ -1,0 +1,146 @@
+//! `cargo load limit`: the raw limit alone; and its rounds between those of a run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::ensure;
+
+use crate::driver::Driver;
+use crate::footprint;
+use crate::limit::Limit;
+use crate::machine::Machine;
+use crate::options::{LimitOptions, LoadOptions};
+use crate::place::Place;
+use crate::recorder::Recorders;
+use crate::report::{Comparison, Cost, Latency, MemoryComparison, Outcome, RunReport, Setup, html, json, text};
+use crate::series::Series;
+use crate::workload::Workload;
+
+/// Runs the command.
+pub(crate) async fn run(options: LimitOptions, workers: usize) -> anyhow::Result<bool> {
+    let load = &options.load;
+    let place = Place::new(&options.place)?;
+    let rounds = load.rounds(false);
+    let driver = Driver::new(load, rounds, 1);
+    let mut limit = LimitRounds::new(load, place.path(), workers)?;
+    limit.warm_up(&driver).await?;
+    for round in 0..rounds {
+        limit.round(&driver, round).await?;
+    }
+    driver.progress().finish();
+
+    let report = RunReport {
+        command: "limit",
+        setup: Setup {
+            workload: load.workload.name(),
+            aggregates: load.workload.aggregates(load.aggregates),
+            in_flight: load.in_flight,
+            rate: load.rate,
+            seconds: load.seconds.as_secs_f64(),
+            rounds,
+            warmup_seconds: load.warmup.as_secs_f64(),
+            event_bytes: load.event_bytes,
+            seed: load.seed,
+            workers,
+            journal: "limit",
+            durability: "fsync",
+            filesystem: place.filesystem.clone(),
+        },
+        latency: Latency::of(&limit.series),
+        limit: Comparison::default(),
+        memory: MemoryComparison::default(),
+        cost: Cost {
+            fsyncs_per_second: Some(limit.syncs_per_second()),
+            group_size_mean: Some(limit.group_size_mean()),
+            rss_bytes: footprint::resident_bytes()?,
+            ..Cost::default()
+        },
+        outcome: Outcome {
+            acknowledged: limit
+                .recorders
+                .ledger()
+                .accounts()
+                .iter()
+                .map(|account| u64::from(account.acknowledged))
+                .sum(),
+            failed: limit.series.whole.failed,
+            unknown: limit.series.whole.unknown,
+            first_failure: limit.series.whole.first_failure.clone(),
+            ..Outcome::default()
+        },
+        machine: Machine::this(),
+        each_round: limit.series.rounds.clone(),
+        each_limit_round: Vec::new(),
+        each_memory_round: Vec::new(),
+    };
+    text::print(&report, &[&limit.series]);
+    if let Some(file) = &options.output.json {
+        json::write(file, &report)?;
+    }
+    if let Some(file) = &options.output.html {
+        html::write(file, &report, &[&limit.series])?;
+    }
+    Ok(true)
+}
+
+/// The limit's rounds: each on a file of its own, so that a long run does not fill the disk.
+#[derive(Debug)]
+pub(crate) struct LimitRounds {
+    pub(crate) series: Series,
+    recorders: Arc<Recorders>,
+    file: PathBuf,
+    event_bytes: u32,
+    syncs: u64,
+    events: u64,
+    seconds: f64,
+}
+
+impl LimitRounds {
+    /// No round yet.
+    pub(crate) fn new(load: &LoadOptions, directory: &Path, workers: usize) -> anyhow::Result<Self> {
+        ensure!(load.workload != Workload::ReadMostly, "the raw limit knows no reads: choose another workload");
+        Ok(LimitRounds {
+            series: Series::new("limit"),
+            recorders: Arc::new(Recorders::new(workers, load.workload.aggregates(load.aggregates))),
+            file: directory.join("limit"),
+            event_bytes: load.event_bytes,
+            syncs: 0,
+            events: 0,
+            seconds: 0.0,
+        })
+    }
+
+    /// Puts load on it without measuring.
+    pub(crate) async fn warm_up(&mut self, driver: &Driver) -> anyhow::Result<()> {
+        let (limit, target) = Limit::start(&self.file, self.event_bytes)?;
+        driver.warm_up(&target, &self.recorders).await;
+        drop(target);
+        limit.join()?;
+        Ok(std::fs::remove_file(&self.file)?)
+    }
+
+    /// Runs one round.
+    pub(crate) async fn round(&mut self, driver: &Driver, round: u32) -> anyhow::Result<()> {
+        let (limit, target) = Limit::start(&self.file, self.event_bytes)?;
+        driver.round(&target, round, &self.recorders, &mut self.series).await;
+        drop(target);
+        let (syncs, events) = limit.counts();
+        self.syncs += syncs;
+        self.events += events;
+        self.seconds += driver.round_length().as_secs_f64();
+        limit.join()?;
+        Ok(std::fs::remove_file(&self.file)?)
+    }
+
+    /// Syncs per second, in the mean of all rounds.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    pub(crate) fn syncs_per_second(&self) -> f64 {
+        self.syncs as f64 / self.seconds
+    }
+
+    /// Events behind one sync, in the mean of all rounds.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    pub(crate) fn group_size_mean(&self) -> f64 {
+        self.events as f64 / self.syncs.max(1) as f64
+    }
+}
