@@ -1,6 +1,6 @@
 //! Tests for what onefold is made of.
 //!
-//! * [`conformance`]: the suite that every [`Journal`](onefold_core::journal::Journal) passes.
+//! * [`mod@conformance`]: the suite that every [`Journal`](onefold_core::journal::Journal) passes.
 //! * [`faults`]: any journal behind a script of failures, delays and silence.
 //! * [`history`]: what many concurrent callers were told, checked for linearizability against the journal.
 //! * [`seeds`] of random tests, and [clocks](ManualClock) that show what the test says.
