@@ -49,35 +49,43 @@ use crate::{Checkpoint, StreamId, StreamVersion};
 /// 2. MUST persist a commit (all its parts) whole or not at all, and never interleave the events of two commits in a
 ///    stream.
 /// 3. MUST check, in the order of submission, every part's session and expected version, **also of appends without
-///    events**. A failed check answers [`AppendError::Conflict`] or [`AppendError::Superseded`], and stores nothing.
+///    events**. A failed check answers [`AppendError::Conflict`] or [`AppendError::Superseded`], stores nothing of any
+///    part, and ends the sessions of all parts.
 /// 4. MUST end a session at its first append that fails, for whatever reason. Everything later in that session is
-///    [`AppendError::Superseded`], surely not stored.
-/// 5. MUST acknowledge the appends of one session in the order they were submitted, failures included.
+///    [`AppendError::Superseded`], surely not stored; or [`AppendError::Unknown`] if it was written together with the one
+///    whose outcome is unknown. A journal that is poisoned or closed may name that instead of `Superseded`.
+/// 5. MUST acknowledge the appends of one session, submitted one after another, in the order they were submitted,
+///    failures included.
 /// 6. MUST number a stream's events 1, 2, 3 …, commits 1, 2, 3 … and events across the whole journal 1, 2, 3 …, each
 ///    without gap or repeat, also across restarts and failures.
 /// 7. MUST treat an append without events as a *barrier*: it takes no number, changes nothing, and is acknowledged only
 ///    when everything submitted before it to the same stream is durable.
 /// 8. MUST answer [`AppendError::Unknown`] when it cannot tell whether a commit is stored, and any other error only when it
 ///    surely is not.
-/// 9. MUST NOT block the calling thread in [`append`](Journal::append).
+/// 9. MUST NOT block the calling thread in [`append`](Journal::append), nor hold a lock while it acknowledges: an
+///    acknowledgement may append and begin reads.
 ///
 /// Sessions:
 ///
 /// 10. MUST answer [`open`](Journal::open) only when every older append to that stream is decided, and end its older
-///     sessions. The head it returns includes all of them.
+///     sessions. The head it returns includes all of them. It acts when its future is first polled, not before.
 ///
 /// Reading:
 ///
-/// 11. MUST show only durable events, in order, each exactly once, and in bounded memory however long the stream.
+/// 11. MUST show only durable events, in order, each exactly once, at least those that were acknowledged when the read
+///     began, and in bounded memory however long the stream: chunks of at most 4,096 commits and, but for a single
+///     larger commit, 8 MiB.
 /// 12. MUST answer a stream that was never written as empty, not as an error.
 /// 13. MUST fail loudly on damage ([`ReadError::Damaged`]): nothing is skipped, nothing guessed.
+/// 14. MUST keep [`durable`](Journal::durable) no further than what reads show, and at the recovered end after a reopen.
 ///
 /// Failing:
 ///
-/// 14. MUST refuse writes after a failed write or sync until it is reopened ([`AppendError::Poisoned`]), and never retry
+/// 15. MUST refuse writes after a failed write or sync until it is reopened ([`AppendError::Poisoned`]), and never retry
 ///     a sync.
-/// 15. MUST, once [`close`](Journal::close) was called, answer new appends with [`AppendError::ShuttingDown`], decide what
-///     it accepted before, and only then resolve.
+/// 16. MUST, once [`close`](Journal::close) was called, answer new appends with [`AppendError::ShuttingDown`], decide what
+///     it accepted before, and only then resolve; closing again resolves alike. Reads may answer [`ReadError::Closed`] from
+///     then on.
 ///
 /// # Edge cases
 ///
