@@ -31,7 +31,7 @@ pub use error::{AppendError, CloseError, OpenError, ReadError};
 pub use events::{EncodeError, EncodedEvents, EventFrame, EventFrames};
 pub use memory::MemoryJournal;
 pub use read::{DurablePosition, FeedItem, JournalHealth, RecordedCommit, RecordedPart, StreamChunk, StreamPage};
-pub use session::{OpenedSession, Session, WriterEpoch};
+pub use session::{OpenedSession, Session, WeakSession, WriterEpoch};
 
 use crate::{Checkpoint, StreamId, StreamVersion};
 

@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use crate::{StreamId, StreamVersion};
 
@@ -69,9 +69,31 @@ impl Session {
         self.0.state.downcast_ref()
     }
 
+    /// A handle that does not keep the session, and the state in it, alive. For journals.
+    pub fn downgrade(&self) -> WeakSession {
+        WeakSession(Arc::downgrade(&self.0))
+    }
+
     /// Whether both are handles of one session.
     pub fn same(&self, other: &Session) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// A session that is not kept alive: a journal remembers by it whom to end when the stream is opened anew.
+#[derive(Clone)]
+pub struct WeakSession(Weak<Inner<dyn Any + Send + Sync>>);
+
+impl WeakSession {
+    /// The session, if somebody still holds it.
+    pub fn upgrade(&self) -> Option<Session> {
+        self.0.upgrade().map(Session)
+    }
+}
+
+impl fmt::Debug for WeakSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WeakSession").field(&self.upgrade()).finish()
     }
 }
 
