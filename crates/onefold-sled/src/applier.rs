@@ -1,0 +1,216 @@
+//! The applier: packs acknowledged commits into full blocks and brings them into sled, off the critical path.
+//!
+//! It holds back what does not fill a batch: the redo log protects it, and readers find it in memory. It is also the
+//! thread of the checkpoint, and of the end: it closes the store when the journal closes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::block::{BLOCK_BYTES_MAX, BlockPacker, FullBlock};
+use crate::keys;
+use crate::shared::Shared;
+use crate::store::{Store, StoreBatch, StoreError};
+
+/// Blocks in one batch at most: sled's flush and batches exclude each other, and readers wait for both.
+pub(crate) const BATCH_BLOCKS_MAX: usize = 64;
+/// Bytes of new commits that are worth waking up for.
+const BATCH_BYTES: usize = BATCH_BLOCKS_MAX * BLOCK_BYTES_MAX;
+
+/// What the applier is wanted for.
+#[derive(Debug, Default)]
+pub(crate) struct ApplierSignal {
+    state: Mutex<Wanted>,
+    changed: Condvar,
+    unapplied_bytes: AtomicUsize,
+    redo_bytes: AtomicUsize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted {
+    apply: bool,
+    checkpoint: bool,
+    end: Option<End>,
+    writer_gone: bool,
+}
+
+/// How the journal ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With a checkpoint and a clean beacon.
+    Close,
+    /// As after a kill.
+    Abandon,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Apply,
+    Checkpoint,
+    End(End),
+}
+
+impl ApplierSignal {
+    /// A group of so many bytes was published; the overlay holds `held` of at most `held_max`.
+    pub(crate) fn published(&self, bytes: usize, held: usize, held_max: usize, checkpoint_bytes: usize) {
+        let unapplied = self.unapplied_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let redo = self.redo_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let apply = unapplied >= BATCH_BYTES || held >= held_max / 2;
+        let checkpoint = redo >= checkpoint_bytes;
+        if apply || checkpoint {
+            self.want(|wanted| {
+                wanted.apply |= apply;
+                wanted.checkpoint |= checkpoint;
+            });
+        }
+    }
+
+    pub(crate) fn want_checkpoint(&self) {
+        self.want(|wanted| wanted.checkpoint = true);
+    }
+
+    pub(crate) fn want_end(&self, end: End) {
+        self.want(|wanted| {
+            wanted.end.get_or_insert(end);
+        });
+    }
+
+    /// Everything that will ever be durable is.
+    pub(crate) fn writer_is_gone(&self) {
+        self.want(|wanted| wanted.writer_gone = true);
+    }
+
+    pub(crate) fn wake(&self) {
+        self.want(|_| {});
+    }
+
+    fn want(&self, change: impl FnOnce(&mut Wanted)) {
+        change(&mut self.state.lock());
+        self.changed.notify_all();
+    }
+
+    fn next(&self, poisoned: impl Fn() -> bool) -> Task {
+        let mut state = self.state.lock();
+        loop {
+            if let (Some(end), true) = (state.end, state.writer_gone) {
+                return Task::End(end);
+            }
+            if poisoned() {
+                (state.apply, state.checkpoint) = (false, false);
+            }
+            if std::mem::take(&mut state.checkpoint) {
+                self.redo_bytes.store(0, Ordering::Relaxed);
+                return Task::Checkpoint;
+            }
+            if std::mem::take(&mut state.apply) {
+                self.unapplied_bytes.store(0, Ordering::Relaxed);
+                return Task::Apply;
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+}
+
+/// The thread's own state.
+pub(crate) struct Applier {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) store: Arc<Store>,
+    packer: BlockPacker,
+    packed: u64,
+}
+
+impl Applier {
+    pub(crate) fn new(shared: &Arc<Shared>, store: Arc<Store>) -> Self {
+        let packed = shared.applied.load(Ordering::Acquire);
+        Applier { shared: Arc::clone(shared), store, packer: BlockPacker::default(), packed }
+    }
+
+    /// The thread: returns how the journal ends, and whether all went well.
+    pub(crate) fn work(&mut self) -> (End, Result<(), StoreError>) {
+        loop {
+            let task = self.shared.applier.next(|| self.shared.poison.is_set());
+            let done = match task {
+                Task::Apply => self.apply_some(),
+                Task::Checkpoint => self.checkpoint(),
+                Task::End(End::Close) if !self.shared.poison.is_set() => return (End::Close, self.checkpoint()),
+                Task::End(end) => return (end, Ok(())),
+            };
+            if let Err(reason) = done {
+                self.shared.fail(format!("the store could not be written: {reason}"));
+            }
+        }
+    }
+
+    /// Applies what fills whole batches; when memory is filling up, all there is.
+    fn apply_some(&mut self) -> Result<(), StoreError> {
+        self.apply_batches()?;
+        if self.shared.overlay.bytes() >= self.shared.config.overlay_bytes_max / 2 {
+            self.packer.seal();
+            self.write_full()?;
+        }
+        if self.shared.heads.dirty_count() >= self.shared.config.dirty_heads_max / 2 {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// Applies what fills whole batches.
+    pub(crate) fn apply_batches(&mut self) -> Result<(), StoreError> {
+        while self.pack(u64::MAX) {
+            self.write_full()?;
+        }
+        Ok(())
+    }
+
+    /// Applies all commits up to `commit`, which is durable, and perhaps some more.
+    pub(crate) fn apply_to(&mut self, commit: u64) -> Result<(), StoreError> {
+        while self.pack(commit) {
+            self.write_full()?;
+        }
+        self.packer.seal();
+        self.write_full()
+    }
+
+    /// Packs durable commits, up to `commit`, until a batch is full. False when there are no more.
+    fn pack(&mut self, commit: u64) -> bool {
+        while self.packed < commit {
+            let Some(group) = self.shared.overlay.group_of(self.packed + 1) else { return false };
+            while self.packed < commit.min(group.last()) {
+                if self.packer.full_blocks() >= BATCH_BLOCKS_MAX {
+                    return true;
+                }
+                self.packed += 1;
+                self.packer.push(self.packed, group.record(self.packed));
+            }
+        }
+        false
+    }
+
+    fn write_full(&mut self) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        write_blocks(&self.store, self.packer.take_full(), |complete_to| {
+            // IMPORTANT: visible in sled before it leaves memory.
+            shared.applied.store(complete_to, Ordering::Release);
+            shared.overlay.applied_to(complete_to);
+        })
+    }
+}
+
+/// Writes blocks in batches, each with its own mark; `applied` is told each mark when it is visible.
+pub(crate) fn write_blocks(
+    store: &Store,
+    blocks: Vec<FullBlock>,
+    mut applied: impl FnMut(u64),
+) -> Result<(), StoreError> {
+    for blocks in blocks.chunks(BATCH_BLOCKS_MAX) {
+        let Some(last) = blocks.last() else { continue };
+        let mut batch = StoreBatch::default();
+        blocks.iter().for_each(|block| batch.insert(&block.key, &block.bytes));
+        batch.insert(keys::APPLIED_MARK, &last.complete_to.to_le_bytes());
+        store.apply(batch)?;
+        applied(last.complete_to);
+    }
+    Ok(())
+}

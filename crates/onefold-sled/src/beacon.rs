@@ -1,0 +1,192 @@
+//! The beacon: a second, independent witness of how far the log reached, so that a tail that went missing is noticed.
+//!
+//! Two slots of 4096 bytes, written in turn, so that a torn write leaves the other.
+//!
+//! ```text
+//!  0  magic u64
+//!  8  format u32              of the directory
+//! 12  flags u32               1: closed cleanly
+//! 16  counter u64             the slot with the higher one counts
+//! 24  generation u64
+//! 32  first live segment u64
+//! 40  current segment u64
+//! 48  last acknowledged commit u64
+//! 56  last acknowledged position u64
+//! 64  commit up to which sled is known to be synced u64
+//! 72  crc u32                 CRC-32C of 0..72
+//! ```
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use parking_lot::Mutex;
+
+use crate::fields::{put, u32_at, u64_at};
+
+/// The format of the directory that this build writes.
+pub(crate) const FORMAT: u32 = 1;
+const MAGIC: u64 = u64::from_le_bytes(*b"1foldBcn");
+const SLOT_BYTES: usize = 4096;
+const CRC_AT: usize = 72;
+const CLEAN: u32 = 1;
+
+/// What the beacon says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) clean: bool,
+    pub(crate) generation: u64,
+    pub(crate) first_segment: u64,
+    pub(crate) current_segment: u64,
+    pub(crate) commit: u64,
+    pub(crate) position: u64,
+    pub(crate) synced_commit: u64,
+}
+
+/// What was found in a beacon file.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Nothing,
+    Facts { facts: Facts, counter: u64 },
+    NewerFormat(u32),
+    Damaged,
+}
+
+/// The open beacon.
+#[derive(Debug)]
+pub(crate) struct Beacon(Mutex<Slots>);
+
+#[derive(Debug)]
+struct Slots {
+    file: File,
+    counter: u64,
+    closed: bool,
+}
+
+impl Beacon {
+    /// Reads the beacon in `path`.
+    pub(crate) fn read(path: &Path) -> io::Result<Found> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) => return Err(error),
+        };
+        let slots = bytes.chunks(SLOT_BYTES).filter_map(parse).max_by_key(|(_, _, counter)| *counter);
+        Ok(match slots {
+            Some((format, ..)) if format > FORMAT => Found::NewerFormat(format),
+            Some((_, facts, counter)) => Found::Facts { facts, counter },
+            None => Found::Damaged,
+        })
+    }
+
+    /// Opens, or creates, the file for writing; `counter` is that of the last write.
+    pub(crate) fn open(path: &Path, counter: u64) -> io::Result<Self> {
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        let file = options.open(path)?;
+        if file.metadata()?.len() < 2 * SLOT_BYTES as u64 {
+            file.write_all_at(&[0; 2 * SLOT_BYTES], 0)?;
+            file.sync_all()?;
+        }
+        Ok(Beacon(Mutex::new(Slots { file, counter, closed: false })))
+    }
+
+    /// Writes and syncs what `gather` says. It is called with the beacon locked, so that what is written later was also
+    /// gathered later. After clean facts were written, nothing more is.
+    pub(crate) fn write(&self, gather: impl FnOnce() -> io::Result<Facts>) -> io::Result<()> {
+        let mut slots = self.0.lock();
+        if slots.closed {
+            return Ok(());
+        }
+        let facts = gather()?;
+        slots.counter += 1;
+        slots.closed = facts.clean;
+        let slot = encode(&facts, slots.counter);
+        slots.file.write_all_at(&slot, (slots.counter % 2) * SLOT_BYTES as u64)?;
+        slots.file.sync_data()
+    }
+
+    /// Lets nothing more be written.
+    pub(crate) fn close(&self) {
+        self.0.lock().closed = true;
+    }
+}
+
+fn encode(facts: &Facts, counter: u64) -> Vec<u8> {
+    let mut bytes = vec![0; SLOT_BYTES];
+    put(&mut bytes, 0, &MAGIC.to_le_bytes());
+    put(&mut bytes, 8, &FORMAT.to_le_bytes());
+    put(&mut bytes, 12, &(if facts.clean { CLEAN } else { 0 }).to_le_bytes());
+    let numbers = [
+        counter,
+        facts.generation,
+        facts.first_segment,
+        facts.current_segment,
+        facts.commit,
+        facts.position,
+        facts.synced_commit,
+    ];
+    for (index, number) in numbers.iter().enumerate() {
+        put(&mut bytes, 16 + 8 * index, &number.to_le_bytes());
+    }
+    let crc = crc32c::crc32c(&bytes[..CRC_AT]);
+    put(&mut bytes, CRC_AT, &crc.to_le_bytes());
+    bytes
+}
+
+fn parse(slot: &[u8]) -> Option<(u32, Facts, u64)> {
+    let slot = slot.get(..CRC_AT + 4)?;
+    if u64_at(slot, 0) != MAGIC || crc32c::crc32c(&slot[..CRC_AT]) != u32_at(slot, CRC_AT) {
+        return None;
+    }
+    let facts = Facts {
+        clean: u32_at(slot, 12) & CLEAN != 0,
+        generation: u64_at(slot, 24),
+        first_segment: u64_at(slot, 32),
+        current_segment: u64_at(slot, 40),
+        commit: u64_at(slot, 48),
+        position: u64_at(slot, 56),
+        synced_commit: u64_at(slot, 64),
+    };
+    Some((u32_at(slot, 8), facts, u64_at(slot, 16)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &Path) -> Option<Facts> {
+        match Beacon::read(path).unwrap() {
+            Found::Facts { facts, .. } => Some(facts),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_torn_slot_leaves_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("beacon");
+        let beacon = Beacon::open(&path, 0).unwrap();
+        let facts = |commit| Facts { commit, ..Facts::default() };
+        beacon.write(|| Ok(facts(1))).unwrap();
+        beacon.write(|| Ok(facts(2))).unwrap();
+        assert_eq!(read(&path), Some(facts(2)));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[50] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(read(&path), Some(facts(1)));
+        bytes[SLOT_BYTES + 50] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(Beacon::read(&path).unwrap(), Found::Damaged));
+    }
+
+    #[test]
+    fn nothing_follows_a_clean_close() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("beacon");
+        let beacon = Beacon::open(&path, 0).unwrap();
+        beacon.write(|| Ok(Facts { clean: true, commit: 5, ..Facts::default() })).unwrap();
+        beacon.write(|| Ok(Facts { commit: 4, ..Facts::default() })).unwrap();
+        assert!(read(&path).is_some_and(|facts| facts.clean && facts.commit == 5));
+    }
+}

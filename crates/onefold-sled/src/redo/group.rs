@@ -1,0 +1,107 @@
+//! A group on disk: a header, then the records of its commits back to back, padded to 64 bytes.
+//!
+//! ```text
+//!  0  magic u32
+//!  4  crc u32             CRC-32C, seeded with generation and number, of header (from 8) and records
+//!  8  generation u64      of the log, see segment
+//! 16  number u64          1, 2, 3 … in a generation
+//! 24  first commit u64
+//! 32  commits u32
+//! 36  length u32          of the records in bytes
+//! 40  previous crc u32    of the group before: 0 for a generation's first
+//! 44  header crc u32      CRC-32C of 0..4 and 8..44
+//! 48  reserved, 16 bytes  = 0
+//! 64  records
+//! ```
+
+use crate::fields::{put, u32_at, u64_at};
+
+pub(crate) const HEADER_BYTES: usize = 64;
+/// Groups begin at multiples of this.
+pub(crate) const ALIGNMENT: usize = 64;
+const MAGIC: u32 = u32::from_le_bytes(*b"1fGr");
+
+/// What a group's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupHeader {
+    pub(crate) generation: u64,
+    pub(crate) number: u64,
+    pub(crate) first_commit: u64,
+    pub(crate) commits: u32,
+    /// Bytes of the records.
+    pub(crate) length: u32,
+    /// The crc of the group before.
+    pub(crate) previous_crc: u32,
+}
+
+/// Writes the header into the first 64 bytes of a group whose records end at `end`, and pads it. Returns the group's crc.
+pub(crate) fn seal(bytes: &mut Vec<u8>, header: &GroupHeader) -> u32 {
+    put(bytes, 0, &MAGIC.to_le_bytes());
+    put(bytes, 8, &header.generation.to_le_bytes());
+    put(bytes, 16, &header.number.to_le_bytes());
+    put(bytes, 24, &header.first_commit.to_le_bytes());
+    put(bytes, 32, &header.commits.to_le_bytes());
+    put(bytes, 36, &header.length.to_le_bytes());
+    put(bytes, 40, &header.previous_crc.to_le_bytes());
+    let header_crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..4]), &bytes[8..44]);
+    put(bytes, 44, &header_crc.to_le_bytes());
+    let crc = group_crc(header, bytes);
+    put(bytes, 4, &crc.to_le_bytes());
+    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+    crc
+}
+
+fn group_crc(header: &GroupHeader, group: &[u8]) -> u32 {
+    let seed = crc32c::crc32c(&header.generation.to_le_bytes());
+    let seed = crc32c::crc32c_append(seed, &header.number.to_le_bytes());
+    crc32c::crc32c_append(seed, &group[8..])
+}
+
+/// Reads the group at the start of `bytes`, if a whole one with right checksums begins there: its header, its crc and the
+/// bytes it takes.
+pub(crate) fn parse(bytes: &[u8]) -> Option<(GroupHeader, u32, usize)> {
+    let header = parse_header(bytes)?;
+    let end = HEADER_BYTES.checked_add(usize::try_from(header.length).ok()?)?;
+    let group = bytes.get(..end)?;
+    let crc = u32_at(group, 4);
+    (group_crc(&header, group) == crc).then(|| (header, crc, end.next_multiple_of(ALIGNMENT)))
+}
+
+/// Reads the header at the start of `bytes`, if one with a right checksum is there.
+pub(crate) fn parse_header(bytes: &[u8]) -> Option<GroupHeader> {
+    let header = bytes.get(..HEADER_BYTES)?;
+    if u32_at(header, 0) != MAGIC {
+        return None;
+    }
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&header[..4]), &header[8..44]);
+    (crc == u32_at(header, 44)).then(|| GroupHeader {
+        generation: u64_at(header, 8),
+        number: u64_at(header, 16),
+        first_commit: u64_at(header, 24),
+        commits: u32_at(header, 32),
+        length: u32_at(header, 36),
+        previous_crc: u32_at(header, 40),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_comes_back_and_every_flipped_bit_is_found() {
+        let mut bytes = vec![0; HEADER_BYTES];
+        bytes.extend_from_slice(b"records of some commits");
+        let header =
+            GroupHeader { generation: 3, number: 7, first_commit: 40, commits: 2, length: 23, previous_crc: 99 };
+        let crc = seal(&mut bytes, &header);
+        assert_eq!(bytes.len(), 128);
+        assert_eq!(parse(&bytes), Some((header, crc, 128)));
+        for bit in 0..(HEADER_BYTES + 23) * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(parse(&damaged), None, "bit {bit}");
+        }
+        assert_eq!(parse(&bytes[..80]), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! The next segment is made ready ahead of time, on a thread of its own, so that the writer does not wait for zeros.
+
+use std::io;
+use std::path::PathBuf;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::segment::{self, Segment, SegmentHeader};
+
+/// Files kept for recycling at most; more are deleted.
+const SPARES_MAX: usize = 3;
+
+/// What the writer, the checkpoint and the preparing thread tell each other.
+#[derive(Debug)]
+pub(crate) struct Preparer {
+    dir: PathBuf,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    request: Option<(SegmentHeader, u64)>,
+    ready: Option<io::Result<Segment>>,
+    spares: Vec<PathBuf>,
+    stopped: bool,
+}
+
+impl Preparer {
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Preparer { dir, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Asks for a segment.
+    pub(crate) fn request(&self, header: SegmentHeader, bytes: u64) {
+        self.state.lock().request = Some((header, bytes));
+        self.changed.notify_all();
+    }
+
+    /// Waits for the segment that was asked for.
+    pub(crate) fn take(&self) -> io::Result<Segment> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(ready) = state.ready.take() {
+                return ready;
+            }
+            if state.stopped {
+                return Err(io::Error::other("the journal is stopping"));
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Gives a file that is no longer needed, to be recycled or deleted.
+    pub(crate) fn give_spare(&self, path: PathBuf) {
+        let mut state = self.state.lock();
+        state.spares.push(path);
+        let surplus = (state.spares.len() > SPARES_MAX).then(|| state.spares.remove(0));
+        drop(state);
+        if let Some(path) = surplus {
+            delete(&path);
+        }
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// The thread.
+    pub(crate) fn run(&self) {
+        let mut state = self.state.lock();
+        while !state.stopped {
+            let Some((header, bytes)) = state.request.take() else {
+                self.changed.wait(&mut state);
+                continue;
+            };
+            let spare = state.spares.pop();
+            drop(state);
+            // A file of another size, from the first small steps of a journal or after a change of configuration, is of no
+            // use.
+            let fits = |path: &PathBuf| path.metadata().is_ok_and(|metadata| metadata.len() == bytes);
+            let spare = spare.and_then(|path| if fits(&path) { Some(path) } else { delete(&path) });
+            let ready = segment::prepare(&self.dir, header, bytes, spare);
+            state = self.state.lock();
+            state.ready = Some(ready);
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// Deletes a file that holds nothing that is not in sled; a failure only costs space.
+fn delete(path: &PathBuf) -> Option<PathBuf> {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "could not delete an old segment");
+    }
+    None
+}

@@ -1,0 +1,133 @@
+//! Reading the redo log back after a stop: whole groups, in order, as far as they go, and a judgement of what lies behind.
+//!
+//! The chain ends where the next group is missing or does not verify. If a later group verifies anywhere behind that
+//! point, then the missing one had been acknowledged: damage. If none does, it was never acknowledged, and is dropped
+//! whole. (Whether the log reaches what the beacon knows to be acknowledged is for the caller to judge.)
+
+use std::path::{Path, PathBuf};
+
+use super::group::{self, ALIGNMENT, GroupHeader, HEADER_BYTES};
+use super::segment::{self, GROUPS_AT, SegmentHeader};
+use crate::error::OpenJournalError;
+
+/// Where the chain ended.
+#[derive(Debug)]
+pub(crate) struct ChainEnd {
+    /// The next commit, if any group was found.
+    pub(crate) next_commit: Option<u64>,
+    /// Segment and offset, in words.
+    pub(crate) place: String,
+    /// Whether something that looks like the next group lies there: the evidence of a torn or damaged group.
+    pub(crate) remains: bool,
+    relaxed: bool,
+    segment: usize,
+    offset: usize,
+    next_number: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Link {
+    number: u64,
+    crc: u32,
+    commit: u64,
+}
+
+/// Hands every group of the chain to `each`, in order: its header and its records.
+pub(crate) fn chain(
+    segments: &[(u64, PathBuf)],
+    generation: u64,
+    mut each: impl FnMut(&GroupHeader, &[u8]) -> Result<(), OpenJournalError>,
+) -> Result<ChainEnd, OpenJournalError> {
+    let mut next: Option<Link> = None;
+    let mut end = (0, GROUPS_AT);
+    let mut relaxed = false;
+    let mut remains = false;
+    for (index, (sequence, path)) in segments.iter().enumerate() {
+        let (header, bytes) = read(path, *sequence, generation)?;
+        relaxed |= header.relaxed;
+        let mut offset = GROUPS_AT;
+        while let Some((header, crc, length)) = group::parse(bytes.get(offset..).unwrap_or_default()) {
+            if header.generation != generation || !follows(next, &header, index == 0) {
+                break;
+            }
+            each(&header, &bytes[offset + HEADER_BYTES..][..header.length as usize])?;
+            offset += length;
+            let commit = header.first_commit + u64::from(header.commits);
+            next = Some(Link { number: header.number + 1, crc, commit });
+            end = (index, offset);
+        }
+        if end == (index, offset) {
+            remains = looks_like_group(bytes.get(offset..).unwrap_or_default(), generation, next);
+        }
+    }
+    let (segment, offset) = end;
+    let place = match segments.get(segment) {
+        Some((_, path)) => format!("{}, offset {offset}", path.display()),
+        None => "the redo log".to_owned(),
+    };
+    let next_number = next.map_or(1, |link| link.number);
+    let next_commit = next.map(|link| link.commit);
+    Ok(ChainEnd { next_commit, place, remains, relaxed, segment, offset, next_number })
+}
+
+fn follows(next: Option<Link>, header: &GroupHeader, first_segment: bool) -> bool {
+    match next {
+        Some(link) => (header.number, header.previous_crc, header.first_commit) == (link.number, link.crc, link.commit),
+        None => first_segment && (header.number > 1 || header.previous_crc == 0),
+    }
+}
+
+fn looks_like_group(bytes: &[u8], generation: u64, next: Option<Link>) -> bool {
+    let expected = next.map_or(1, |link| link.number);
+    match group::parse_header(bytes) {
+        Some(header) => header.generation == generation && header.number >= expected,
+        // A torn or damaged header: neither zeros nor a whole header of an older group.
+        None => bytes.iter().take(HEADER_BYTES).any(|byte| *byte != 0),
+    }
+}
+
+impl ChainEnd {
+    /// Whether groups were written without a sync each, so that a torn one may lie before a whole one.
+    pub(crate) fn is_relaxed(&self) -> bool {
+        self.relaxed
+    }
+
+    /// Looks behind the end of the chain for a later group that verifies; says where.
+    pub(crate) fn later_group(
+        &self,
+        segments: &[(u64, PathBuf)],
+        generation: u64,
+    ) -> Result<Option<String>, OpenJournalError> {
+        for (index, (sequence, path)) in segments.iter().enumerate().skip(self.segment) {
+            let (_, bytes) = read(path, *sequence, generation)?;
+            let from = if index == self.segment { self.offset } else { GROUPS_AT };
+            for offset in (from..bytes.len()).step_by(ALIGNMENT) {
+                let Some(header) = group::parse_header(&bytes[offset..]) else { continue };
+                let later = header.generation == generation && header.number >= self.next_number;
+                if later && group::parse(&bytes[offset..]).is_some() {
+                    let (number, commit) = (header.number, header.first_commit);
+                    let place = format!("{}, offset {offset}", path.display());
+                    return Ok(Some(format!("group {number}, from commit {commit} on, is whole at {place}")));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn read(path: &Path, sequence: u64, generation: u64) -> Result<(SegmentHeader, Vec<u8>), OpenJournalError> {
+    let bytes = std::fs::read(path).map_err(OpenJournalError::io("could not read", path))?;
+    let damaged = |evidence: &str| OpenJournalError::Damaged {
+        place: format!("{}, offset 0", path.display()),
+        evidence: evidence.to_owned(),
+    };
+    let header = SegmentHeader::parse(&bytes).ok_or_else(|| damaged("the header does not match its checksum"))?;
+    if header.format > segment::FORMAT {
+        let path = path.to_owned();
+        return Err(OpenJournalError::NewerFormat { path, found: header.format, known: segment::FORMAT });
+    }
+    if (header.generation, header.sequence) != (generation, sequence) {
+        return Err(damaged("the segment belongs to another log"));
+    }
+    Ok((header, bytes))
+}

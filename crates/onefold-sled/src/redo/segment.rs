@@ -1,0 +1,131 @@
+//! Segments: the files of the redo log, all of real zeros before the first group is written, so that a sync has only
+//! data to write.
+//!
+//! ```text
+//!  0  magic u64
+//!  8  format u32          = 1
+//! 12  relaxed u32         1: written without a sync per group, so a torn group may lie before a whole one
+//! 16  generation u64      one per opening of the journal; groups of another are not of this log
+//! 24  sequence u64        the file's number and name: redo/<sequence in hex>.redo
+//! 32  crc u32             CRC-32C of 0..32
+//! 36  zeros to 4096, where the first group begins
+//! ```
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::fields::{put, u32_at, u64_at};
+
+/// Where the first group begins.
+pub(crate) const GROUPS_AT: usize = 4096;
+/// The format of segments and groups.
+pub(crate) const FORMAT: u32 = 1;
+const MAGIC: u64 = u64::from_le_bytes(*b"1foldRdo");
+const HEADER_BYTES: usize = 36;
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
+/// What a segment's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    pub(crate) format: u32,
+    pub(crate) relaxed: bool,
+    pub(crate) generation: u64,
+    pub(crate) sequence: u64,
+}
+
+impl SegmentHeader {
+    fn encode(self) -> Vec<u8> {
+        let mut bytes = vec![0; GROUPS_AT];
+        put(&mut bytes, 0, &MAGIC.to_le_bytes());
+        put(&mut bytes, 8, &self.format.to_le_bytes());
+        put(&mut bytes, 12, &u32::from(self.relaxed).to_le_bytes());
+        put(&mut bytes, 16, &self.generation.to_le_bytes());
+        put(&mut bytes, 24, &self.sequence.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..32]);
+        put(&mut bytes, 32, &crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header; `None` when the bytes are none.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let header = bytes.get(..HEADER_BYTES)?;
+        let intact = u64_at(header, 0) == MAGIC && crc32c::crc32c(&header[..32]) == u32_at(header, 32);
+        intact.then(|| SegmentHeader {
+            format: u32_at(header, 8),
+            relaxed: u32_at(header, 12) != 0,
+            generation: u64_at(header, 16),
+            sequence: u64_at(header, 24),
+        })
+    }
+}
+
+/// A segment that is open for writing.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) file: File,
+    pub(crate) sequence: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The path of a segment.
+pub(crate) fn path(dir: &Path, sequence: u64) -> PathBuf {
+    dir.join(format!("{sequence:016x}.redo"))
+}
+
+/// The segments in a directory: sequence and path, in order.
+pub(crate) fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut segments = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let sequence = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".redo"));
+        if let Some(sequence) = sequence.and_then(|hex| u64::from_str_radix(hex, 16).ok()) {
+            segments.push((sequence, path));
+        }
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// Makes a segment ready for its first group: from `spare`, a file that is no longer needed, or anew with `bytes` of
+/// zeros. It has its final name only when it is wholly on disk.
+pub(crate) fn prepare(dir: &Path, header: SegmentHeader, bytes: u64, spare: Option<PathBuf>) -> io::Result<Segment> {
+    let temporary = dir.join("next.tmp");
+    let file = match spare {
+        Some(spare) => {
+            std::fs::rename(spare, &temporary)?;
+            let file = OpenOptions::new().read(true).write(true).open(&temporary)?;
+            // Bring back what a partly written page would have to be read for. Only advice.
+            let _advice = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::WillNeed);
+            file
+        }
+        None => {
+            let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).clone();
+            let file = options.open(&temporary)?;
+            fill_with_zeros(&file, bytes)?;
+            file
+        }
+    };
+    file.write_all_at(&header.encode(), 0)?;
+    file.sync_all()?;
+    let bytes = file.metadata()?.len();
+    std::fs::rename(&temporary, path(dir, header.sequence))?;
+    sync_directory(dir)?;
+    Ok(Segment { file, sequence: header.sequence, bytes })
+}
+
+fn fill_with_zeros(file: &File, bytes: u64) -> io::Result<()> {
+    let mut offset = 0;
+    while offset < bytes {
+        let length = usize::try_from(bytes - offset).unwrap_or(usize::MAX).min(ZEROS.len());
+        file.write_all_at(&ZEROS[..length], offset)?;
+        offset += length as u64;
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_directory(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,127 @@
+//! sled, and nothing else knows it: an ordered map of small values, written in batches by one thread, read by a few.
+//!
+//! Its defects and what is done here against them: `flush` does not sync, so a sync of our own handle of `db` follows it;
+//! errors can come as panics, so every call is caught; after a failure the handle is forgotten, because dropping it can
+//! hang.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+/// How often sled's own flusher runs: garbage collection happens nowhere else. Durability never relies on it.
+const FLUSH_EVERY_MS: u64 = 1000;
+
+/// What sled said, in words.
+pub(crate) type StoreError = Arc<str>;
+
+/// The open tree.
+pub(crate) struct Store {
+    db: Option<sled::Db>,
+    /// Our own handle of sled's file, opened once right after sled did: a failed sync must not be missed.
+    file: File,
+    abandoned: AtomicBool,
+}
+
+/// Writes that become visible, and durable, together.
+#[derive(Default)]
+pub(crate) struct StoreBatch(sled::Batch);
+
+impl StoreBatch {
+    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
+        self.0.insert(key, value);
+    }
+}
+
+impl Store {
+    /// Opens, or creates, the tree in `dir`.
+    pub(crate) fn open(dir: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        let config = sled::Config::new()
+            .path(dir)
+            .cache_capacity(cache_bytes as u64)
+            .mode(sled::Mode::HighThroughput)
+            .flush_every_ms(Some(FLUSH_EVERY_MS));
+        let db = guarded(|| config.open())?;
+        let file = File::open(dir.join("db")).map_err(|error| StoreError::from(error.to_string()))?;
+        Ok(Store { db: Some(db), file, abandoned: AtomicBool::new(false) })
+    }
+
+    fn db(&self) -> &sled::Db {
+        self.db.as_ref().expect("there until dropped")
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(guarded(|| self.db().get(key))?.map(Bytes::from_owner))
+    }
+
+    /// A mark's number.
+    pub(crate) fn mark(&self, key: &[u8]) -> Result<Option<u64>, StoreError> {
+        let number = |value: Bytes| value.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        Ok(self.get(key)?.and_then(number))
+    }
+
+    /// The last entry from `low` up to and including `high`.
+    pub(crate) fn last_in(&self, low: &[u8], high: &[u8]) -> Result<Option<(Bytes, Bytes)>, StoreError> {
+        let found = guarded(|| self.db().range(low..=high).next_back().transpose())?;
+        Ok(found.map(|(key, value)| (Bytes::from_owner(key), Bytes::from_owner(value))))
+    }
+
+    /// The entries from `low` up to and including `high`, in order. An error ends it.
+    pub(crate) fn range(
+        &self,
+        low: &[u8],
+        high: &[u8],
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), StoreError>> + use<> {
+        let mut entries = self.db().range(low..=high);
+        std::iter::from_fn(move || {
+            let entry = guarded(|| entries.next().transpose()).transpose()?;
+            Some(entry.map(|(key, value)| (Bytes::from_owner(key), Bytes::from_owner(value))))
+        })
+    }
+
+    /// Makes a batch visible. Not durable before [`sync`](Store::sync).
+    pub(crate) fn apply(&self, batch: StoreBatch) -> Result<(), StoreError> {
+        guarded(|| self.db().apply_batch(batch.0))
+    }
+
+    /// Makes all applied batches durable.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        guarded(|| self.db().flush())?;
+        // IMPORTANT: on Linux sled's flush is sync_file_range, which neither flushes the disk's cache nor the file's
+        // metadata. This is the sync.
+        self.file.sync_data().map_err(|error| StoreError::from(error.to_string()))
+    }
+
+    /// After a failure: dropping the handle could hang, so it is left to the end of the process.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        match self.abandoned.load(Ordering::Relaxed) {
+            true => std::mem::forget(db),
+            false => drop(catch_unwind(AssertUnwindSafe(|| drop(db)))),
+        }
+    }
+}
+
+/// Calls sled: its errors, and its panics, in words.
+fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|error| StoreError::from(error.to_string())),
+        Err(panic) => Err(format!("sled panicked: {}", panic_message(&*panic)).into()),
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

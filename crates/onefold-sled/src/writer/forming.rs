@@ -1,0 +1,194 @@
+//! Making a group: every append is checked, then encoded straight behind the one before.
+
+use std::sync::Arc;
+
+use onefold_core::journal::record::{self, PartPlace};
+use onefold_core::journal::{Append, AppendError, AppendPart, Appended, OpenedSession, Session, WriterEpoch};
+use onefold_core::{CommitNumber, GlobalPosition, StreamVersion};
+use smallvec::SmallVec;
+
+use super::flight::{InHand, Pending};
+use super::queue::{Entry, OpenRequest};
+use crate::block::RECORD_BYTES_MAX;
+use crate::heads::{HeadPin, Heads, Place, StreamHead};
+use crate::redo::group::HEADER_BYTES;
+
+/// Versions between two entries of the sparse index: a commit that reaches a multiple of it gets one.
+pub(crate) const INDEX_VERSIONS: u64 = 256;
+
+/// The journal's own state inside a session.
+pub(crate) struct SessionState {
+    pub(crate) pin: HeadPin,
+}
+
+/// Bounds of a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupBounds {
+    pub(crate) commits: usize,
+    pub(crate) bytes: usize,
+}
+
+/// The group in the making, and the numbers that go on from group to group.
+pub(crate) struct Forming {
+    heads: Arc<Heads>,
+    /// The number of the group in the making.
+    pub(crate) group: u64,
+    /// The last commit, and the last event's position.
+    pub(crate) commit: u64,
+    pub(crate) position: u64,
+    /// Room for the header, then records.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) offsets: Vec<u32>,
+    /// Heads that became dirty by this group.
+    pub(crate) dirty: Vec<Arc<StreamHead>>,
+    /// Entries taken into the group, and their bytes.
+    pub(crate) entries: usize,
+    pub(crate) entry_bytes: usize,
+    pub(crate) disk_low: Option<(u64, u64)>,
+    /// Bytes and commits of the group before: a guess at the next one's.
+    sizes: (usize, usize),
+}
+
+impl Forming {
+    pub(crate) fn new(heads: Arc<Heads>, commit: u64, position: u64) -> Self {
+        Forming {
+            heads,
+            group: 0,
+            commit,
+            position,
+            bytes: Vec::new(),
+            offsets: Vec::new(),
+            dirty: Vec::new(),
+            entries: 0,
+            entry_bytes: 0,
+            disk_low: None,
+            sizes: (0, 0),
+        }
+    }
+
+    /// Fills a new group from the backlog, up to the bounds.
+    pub(crate) fn fill(&mut self, group: u64, in_hand: &mut InHand, bounds: GroupBounds) {
+        let (bytes_before, commits_before) = self.sizes;
+        self.group = group;
+        self.bytes = Vec::with_capacity(HEADER_BYTES * 2 + bytes_before + bytes_before / 4);
+        self.bytes.resize(HEADER_BYTES, 0);
+        self.offsets = Vec::with_capacity(commits_before);
+        (self.entries, self.entry_bytes) = (0, 0);
+        while self.offsets.len() < bounds.commits && self.entries < bounds.commits.max(1024) {
+            let Some(entry) = in_hand.backlog.pop_front() else { break };
+            if let Entry::Append(append) = &entry
+                && !self.offsets.is_empty()
+                && self.bytes.len() + append.queued_bytes() > bounds.bytes
+            {
+                in_hand.backlog.push_front(entry);
+                break;
+            }
+            self.entries += 1;
+            self.entry_bytes += entry.bytes();
+            let pending = match entry {
+                Entry::Append(append) => self.take(append),
+                Entry::Open(request) => open(request),
+            };
+            in_hand.pending.push(pending);
+        }
+        self.sizes = (self.bytes.len(), self.offsets.len());
+    }
+
+    /// Checks an append and encodes it; or ends its sessions.
+    fn take(&mut self, append: Append) -> Pending {
+        let outcome = self.check(&append).and_then(|places| self.encode(&append, &places));
+        if outcome.is_err() {
+            append.parts.iter().for_each(|part| part.session.end());
+        }
+        Pending::Append { acknowledgement: append.acknowledgement, outcome: outcome.map_err(Box::new) }
+    }
+
+    /// Checks session and expected version of every part. Returns where the parts with events go.
+    fn check(&self, append: &Append) -> Result<SmallVec<[PartPlace; 1]>, AppendError> {
+        let mut places = SmallVec::new();
+        for part in &append.parts {
+            let place = self.head(part)?.state.lock().place();
+            let actual = StreamVersion::new(place.version);
+            if !part.expected.accepts(actual) {
+                return Err(AppendError::Conflict { stream: part.stream().clone(), expected: part.expected, actual });
+            }
+            if !part.events.is_empty() {
+                places.push(PartPlace { previous: CommitNumber::new(place.commit), first_version: actual.next() });
+            }
+        }
+        match self.disk_low {
+            Some((free_bytes, reserve_bytes)) if !places.is_empty() => {
+                Err(AppendError::DiskLow { free_bytes, reserve_bytes })
+            }
+            _ => Ok(places),
+        }
+    }
+
+    /// The head of a part whose session is live and ours.
+    fn head<'a>(&self, part: &'a AppendPart) -> Result<&'a Arc<StreamHead>, AppendError> {
+        let state = part.session.state::<SessionState>().filter(|state| Arc::ptr_eq(&state.pin.heads, &self.heads));
+        match state.filter(|_| part.session.is_live()) {
+            Some(state) => Ok(&state.pin.head),
+            None => Err(AppendError::Superseded { stream: part.stream().clone() }),
+        }
+    }
+
+    /// Encodes a checked append and moves its heads on. A barrier changes nothing.
+    #[expect(clippy::cast_possible_truncation, reason = "a group is smaller than 4 GiB")]
+    fn encode(&mut self, append: &Append, places: &[PartPlace]) -> Result<Appended, AppendError> {
+        if !places.is_empty() {
+            let length = record::encoded_len(append);
+            if length > RECORD_BYTES_MAX {
+                return Err(AppendError::Unavailable { reason: format!("{length} bytes are too many").into() });
+            }
+            self.commit += 1;
+            self.offsets.push(self.bytes.len() as u32);
+            let first = GlobalPosition::new(self.position + 1);
+            record::encode(append, CommitNumber::new(self.commit), first, places, &mut self.bytes);
+            for part in append.parts.iter().filter(|part| !part.events.is_empty()) {
+                self.advance(part);
+            }
+        }
+        Ok(Appended { commit: CommitNumber::new(self.commit), position: GlobalPosition::new(self.position) })
+    }
+
+    fn advance(&mut self, part: &AppendPart) {
+        let count = u64::from(part.events.count());
+        self.position += count;
+        let Some(state) = part.session.state::<SessionState>() else { return };
+        let head = &state.pin.head;
+        let mut state = head.state.lock();
+        let before = state.place().version;
+        let place = Place { version: before + count, commit: self.commit };
+        state.advance(self.group, place);
+        if before / INDEX_VERSIONS != place.version / INDEX_VERSIONS {
+            state.index.push((place.version, place.commit));
+        }
+        if !state.dirty {
+            state.dirty = true;
+            self.dirty.push(Arc::clone(head));
+        }
+    }
+}
+
+/// Gives a new session; what was submitted before under older ones is decided by now, or will be told before.
+fn open(request: OpenRequest) -> Pending {
+    let OpenRequest { pin, reply } = request;
+    Pending::Open { reply, opened: new_session(pin) }
+}
+
+/// A new session in place of the older one.
+pub(crate) fn new_session(pin: HeadPin) -> OpenedSession {
+    let head = Arc::clone(&pin.head);
+    let session = Session::new(head.stream.clone(), WriterEpoch::default(), SessionState { pin });
+    let mut state = head.state.lock();
+    let older = state.session.replace(session.downgrade());
+    state.had_session = true;
+    let version = StreamVersion::new(state.place().version);
+    drop(state);
+    // IMPORTANT: outside the lock, because dropping the last handle of a session locks its head.
+    if let Some(older) = older.and_then(|older| older.upgrade()) {
+        older.end();
+    }
+    OpenedSession { session, head: version }
+}
