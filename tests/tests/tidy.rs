@@ -87,10 +87,11 @@ fn no_source_file_is_too_long_to_be_read_at_once() {
 
 #[test]
 fn lints_are_expected_and_not_allowed() {
-    // Generated code cannot know whether the lint will fire in the user's crate.
-    const EXCEPT: &str = "crates/onefold-derive/src/expand.rs";
+    // Generated code cannot know whether the lint will fire in the user's crate. What several test binaries share is
+    // compiled into each of them, and each uses another part of it: an `expect` would be fulfilled in some only.
+    let excepted = |path: &str| path == "crates/onefold-derive/src/expand.rs" || path.ends_with("/tests/common/mod.rs");
     let patterns = [concat!("#[", "allow("), concat!("#![", "allow(")];
-    let rust = files().into_iter().filter(|file| file.is_rust() && file.path != EXCEPT);
+    let rust = files().into_iter().filter(|file| file.is_rust() && !excepted(&file.path));
     check(
         "write `#[expect(…, reason = \"…\")]`: it goes away when it is no longer needed",
         rust.flat_map(|file| patterns.map(|pattern| file.lines_with(pattern).collect::<Vec<_>>()).concat()).collect(),
