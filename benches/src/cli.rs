@@ -19,6 +19,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let right = match options.command {
         Command::Limit(options) => runtime.block_on(command::limit::run(options, workers))?,
+        Command::Run(options) => runtime.block_on(command::run::run(options, workers))?,
         _ => anyhow::bail!("not yet"),
     };
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })

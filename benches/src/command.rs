@@ -1,3 +1,4 @@
 //! The commands of the command line.
 
 pub(crate) mod limit;
+pub(crate) mod run;

@@ -49,6 +49,14 @@ impl Driver {
         self.length
     }
 
+    /// Gives every aggregate one event, not measured: what comes into memory in the first seconds is not what a service
+    /// does for the rest of its life (`cold` and `recover` measure that).
+    pub(crate) async fn prefill<T: Target>(&self, target: &T, load: &LoadOptions, recorders: &Arc<Recorders>) {
+        self.progress.say("one event for each aggregate");
+        let aggregates = load.workload.aggregates(load.aggregates);
+        closed_loop::prefill(target, load.in_flight, aggregates, load.seed, recorders).await;
+    }
+
     /// Puts load on a target without measuring: aggregates come into memory, files grow to their size. What is
     /// acknowledged is verified like everything else.
     pub(crate) async fn warm_up<T: Target>(&self, target: &T, recorders: &Arc<Recorders>) {

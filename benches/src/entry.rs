@@ -137,7 +137,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use onefold_core::{CodecId, PayloadWriter};
+    use onefold::{CodecId, PayloadWriter};
 
     use super::*;
 

@@ -16,16 +16,19 @@ pub mod cli;
 mod command;
 mod options;
 
-mod entry;
+pub mod counter;
+pub mod entry;
 mod ids;
 mod rng;
 mod workload;
 mod zipf;
 
 mod closed_loop;
+mod contender;
 mod driver;
 mod limit;
 mod open_loop;
+mod store;
 mod target;
 
 mod ledger;
@@ -33,6 +36,7 @@ mod recorder;
 mod report;
 mod series;
 mod statistics;
+mod verify;
 
 mod filesystem;
 mod footprint;

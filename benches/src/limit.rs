@@ -18,7 +18,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use onefold_core::{CodecId, PayloadWriter};
+use onefold::{CodecId, PayloadWriter};
 use tokio::sync::oneshot;
 
 use crate::entry::Entry;

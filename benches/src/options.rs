@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde::Serialize;
 
 use crate::entry::Entry;
 use crate::workload::Workload;
@@ -162,8 +161,7 @@ pub(crate) struct OutputOptions {
 }
 
 /// Which journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum JournalKind {
     /// The durable journal on sled.
     Sled,
@@ -172,8 +170,7 @@ pub(crate) enum JournalKind {
 }
 
 /// Which durability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DurabilityKind {
     /// Survives power loss.
     Fsync,
@@ -181,6 +178,27 @@ pub(crate) enum DurabilityKind {
     ProcessCrash,
     /// Survives a clean shutdown.
     Buffered,
+}
+
+impl JournalKind {
+    /// Its name in options and reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            JournalKind::Sled => "sled",
+            JournalKind::Memory => "memory",
+        }
+    }
+}
+
+impl DurabilityKind {
+    /// Its name in options and reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            DurabilityKind::Fsync => "fsync",
+            DurabilityKind::ProcessCrash => "process-crash",
+            DurabilityKind::Buffered => "buffered",
+        }
+    }
 }
 
 impl LoadOptions {

@@ -1,15 +1,17 @@
 //! What a run found out, and its three forms: text for people, JSON for scripts, a page with plots.
 
-pub(crate) mod html;
+mod html;
 pub(crate) mod json;
 mod svg;
-pub(crate) mod text;
+mod text;
 mod units;
 
 use serde::Serialize;
 
 pub(crate) use self::units::number;
+use crate::ledger::Ledger;
 use crate::machine::Machine;
+use crate::options::{LoadOptions, OutputOptions};
 use crate::series::{Round, Series};
 use crate::statistics::{median, median_ratio};
 
@@ -110,6 +112,71 @@ pub(crate) struct Outcome {
     pub(crate) verified_events: Option<u64>,
     /// What did not fit, in words.
     pub(crate) discrepancy: Option<String>,
+}
+
+impl RunReport {
+    /// What a series alone tells.
+    pub(crate) fn new(command: &'static str, setup: Setup, series: &Series, ledger: &Ledger) -> Self {
+        let accounts = || ledger.accounts().iter();
+        RunReport {
+            command,
+            setup,
+            latency: Latency::of(series),
+            limit: Comparison::default(),
+            memory: MemoryComparison::default(),
+            cost: Cost::default(),
+            outcome: Outcome {
+                acknowledged: accounts().map(|account| u64::from(account.acknowledged)).sum(),
+                failed: series.whole.failed,
+                unknown: accounts().map(|account| u64::from(account.unknown)).sum(),
+                first_failure: series.whole.first_failure.clone(),
+                ..Outcome::default()
+            },
+            machine: Machine::this(),
+            each_round: series.rounds.clone(),
+            each_limit_round: Vec::new(),
+            each_memory_round: Vec::new(),
+        }
+    }
+
+    /// Prints it, and writes what was asked for. The first series is the measured one.
+    pub(crate) fn publish(&self, series: &[&Series], output: &OutputOptions) -> anyhow::Result<()> {
+        text::print(self, series);
+        if let Some(file) = &output.json {
+            json::write(file, self)?;
+        }
+        if let Some(file) = &output.html {
+            html::write(file, self, series)?;
+        }
+        Ok(())
+    }
+}
+
+impl Setup {
+    /// Of what was asked for on the command line.
+    pub(crate) fn of(
+        load: &LoadOptions,
+        rounds: u32,
+        workers: usize,
+        (journal, durability): (&'static str, &'static str),
+        filesystem: &str,
+    ) -> Self {
+        Setup {
+            workload: load.workload.name(),
+            aggregates: load.workload.aggregates(load.aggregates),
+            in_flight: load.in_flight,
+            rate: load.rate,
+            seconds: load.seconds.as_secs_f64(),
+            rounds,
+            warmup_seconds: load.warmup.as_secs_f64(),
+            event_bytes: load.event_bytes,
+            seed: load.seed,
+            workers,
+            journal,
+            durability,
+            filesystem: filesystem.to_owned(),
+        }
+    }
 }
 
 impl Latency {

@@ -1,7 +1,5 @@
 //! What the clients ask for: the distribution of commands over aggregates.
 
-use serde::Serialize;
-
 use crate::rng::Rng;
 use crate::zipf::Zipf;
 
@@ -9,8 +7,7 @@ use crate::zipf::Zipf;
 const READS_PERCENT: u32 = 95;
 
 /// The distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Workload {
     /// Every aggregate is as likely as the next.
     Uniform,
@@ -28,11 +25,6 @@ impl Workload {
     /// How many of the aggregates it uses.
     pub(crate) fn aggregates(self, asked_for: u32) -> u32 {
         if self == Workload::Hot { 1 } else { asked_for }
-    }
-
-    /// Whether every aggregate gets an event before the clock starts: whoever reads or recovers needs something there.
-    pub(crate) fn is_prefilled(self) -> bool {
-        matches!(self, Workload::Cold | Workload::ReadMostly)
     }
 
     /// Its name in options and reports.

@@ -8,11 +8,10 @@ use anyhow::ensure;
 use crate::driver::Driver;
 use crate::footprint;
 use crate::limit::Limit;
-use crate::machine::Machine;
 use crate::options::{LimitOptions, LoadOptions};
 use crate::place::Place;
 use crate::recorder::Recorders;
-use crate::report::{Comparison, Cost, Latency, MemoryComparison, Outcome, RunReport, Setup, html, json, text};
+use crate::report::{Cost, RunReport, Setup};
 use crate::series::Series;
 use crate::workload::Workload;
 
@@ -29,57 +28,15 @@ pub(crate) async fn run(options: LimitOptions, workers: usize) -> anyhow::Result
     }
     driver.progress().finish();
 
-    let report = RunReport {
-        command: "limit",
-        setup: Setup {
-            workload: load.workload.name(),
-            aggregates: load.workload.aggregates(load.aggregates),
-            in_flight: load.in_flight,
-            rate: load.rate,
-            seconds: load.seconds.as_secs_f64(),
-            rounds,
-            warmup_seconds: load.warmup.as_secs_f64(),
-            event_bytes: load.event_bytes,
-            seed: load.seed,
-            workers,
-            journal: "limit",
-            durability: "fsync",
-            filesystem: place.filesystem.clone(),
-        },
-        latency: Latency::of(&limit.series),
-        limit: Comparison::default(),
-        memory: MemoryComparison::default(),
-        cost: Cost {
-            fsyncs_per_second: Some(limit.syncs_per_second()),
-            group_size_mean: Some(limit.group_size_mean()),
-            rss_bytes: footprint::resident_bytes()?,
-            ..Cost::default()
-        },
-        outcome: Outcome {
-            acknowledged: limit
-                .recorders
-                .ledger()
-                .accounts()
-                .iter()
-                .map(|account| u64::from(account.acknowledged))
-                .sum(),
-            failed: limit.series.whole.failed,
-            unknown: limit.series.whole.unknown,
-            first_failure: limit.series.whole.first_failure.clone(),
-            ..Outcome::default()
-        },
-        machine: Machine::this(),
-        each_round: limit.series.rounds.clone(),
-        each_limit_round: Vec::new(),
-        each_memory_round: Vec::new(),
+    let setup = Setup::of(load, rounds, workers, ("limit", "fsync"), &place.filesystem);
+    let mut report = RunReport::new("limit", setup, &limit.series, &limit.recorders.ledger());
+    report.cost = Cost {
+        fsyncs_per_second: Some(limit.syncs_per_second()),
+        group_size_mean: Some(limit.group_size_mean()),
+        rss_bytes: footprint::resident_bytes()?,
+        ..Cost::default()
     };
-    text::print(&report, &[&limit.series]);
-    if let Some(file) = &options.output.json {
-        json::write(file, &report)?;
-    }
-    if let Some(file) = &options.output.html {
-        html::write(file, &report, &[&limit.series])?;
-    }
+    report.publish(&[&limit.series], &options.output)?;
     Ok(true)
 }
 
