@@ -20,7 +20,8 @@ pub fn main() -> anyhow::Result<ExitCode> {
     let right = match options.command {
         Command::Limit(options) => runtime.block_on(command::limit::run(options, workers))?,
         Command::Run(options) => runtime.block_on(command::run::run(options, workers))?,
-        _ => anyhow::bail!("not yet"),
+        Command::Recover(options) => runtime.block_on(command::recover::run(options, workers))?,
+        Command::Memory(options) => runtime.block_on(command::memory::run(options, workers))?,
     };
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

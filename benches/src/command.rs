@@ -1,4 +1,6 @@
 //! The commands of the command line.
 
 pub(crate) mod limit;
+pub(crate) mod memory;
+pub(crate) mod recover;
 pub(crate) mod run;

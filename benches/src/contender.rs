@@ -34,7 +34,12 @@ impl Contender {
 
     /// What clients send their operations to.
     pub(crate) fn target(&self, ids: &Ids, event_bytes: u32) -> anyhow::Result<ContenderTarget> {
-        Ok(ContenderTarget { aggregates: self.runtime.aggregates()?, ids: ids.clone(), event_bytes })
+        Ok(ContenderTarget { aggregates: self.aggregates()?, ids: ids.clone(), event_bytes })
+    }
+
+    /// The runtime's handle to the aggregates.
+    pub(crate) fn aggregates(&self) -> anyhow::Result<Aggregates<Counter>> {
+        Ok(self.runtime.aggregates()?)
     }
 
     /// The runtime's counters.

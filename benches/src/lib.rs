@@ -26,6 +26,7 @@ mod zipf;
 mod closed_loop;
 mod contender;
 mod driver;
+mod fill;
 mod limit;
 mod open_loop;
 mod store;

@@ -107,7 +107,10 @@ fn write(mut file: File, messages: &Receiver<Message>, counters: &Counters) -> a
         counters.syncs.fetch_add(1, Ordering::Relaxed);
         counters.events.fetch_add(waiting.len() as u64, Ordering::Relaxed);
         buffer.clear();
-        waiting.drain(..).for_each(|written| drop(written.send(())));
+        for written in waiting.drain(..) {
+            // A client that is gone needs no answer.
+            let _ = written.send(());
+        }
     }
     Ok(())
 }

@@ -129,10 +129,22 @@ pub(crate) struct MemoryOptions {
     /// Bytes of an event's encoded payload
     #[arg(long, value_name = "B", default_value = "80", value_parser = event_bytes)]
     pub(crate) event_bytes: u32,
+    /// Only this scenario, as JSON: each runs in a process of its own
+    #[arg(long, hide = true, value_enum)]
+    pub(crate) scenario: Option<MemoryScenario>,
     #[command(flatten)]
     pub(crate) place: PlaceOptions,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+}
+
+/// One part of `memory`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum MemoryScenario {
+    /// Bytes of an idle aggregate.
+    Idle,
+    /// Many aggregates, few of them resident.
+    Touched,
 }
 
 /// Where files go.

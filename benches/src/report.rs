@@ -8,7 +8,8 @@ mod units;
 
 use serde::Serialize;
 
-pub(crate) use self::units::number;
+pub(crate) use self::text::table;
+pub(crate) use self::units::{bytes, number, whole};
 use crate::ledger::Ledger;
 use crate::machine::Machine;
 use crate::options::{LoadOptions, OutputOptions};

@@ -20,7 +20,6 @@ impl Rng {
     }
 
     /// Uniform in `0..bound`; the bias is below 2^-32 for every bound that fits an aggregate's number.
-    #[expect(clippy::cast_possible_truncation, reason = "the product of 32 and 32 bits, shifted by 32")]
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         (((self.bits() >> 32) * u64::from(bound)) >> 32) as u32
     }

@@ -12,7 +12,6 @@ use onefold::{Aggregate, Aggregates, Checkpoint, Config, StreamId};
 
 use crate::contender;
 use crate::counter::{Counter, CounterEvent};
-use crate::entry::Entry;
 use crate::ids::Ids;
 use crate::ledger::{Account, Ledger};
 use crate::store::Store;
@@ -148,6 +147,7 @@ async fn replay(store: &Store, held: &Held, ids: &Ids) -> anyhow::Result<Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::Entry;
 
     fn account(acknowledged: u32, unknown: u32) -> Account {
         Account { acknowledged, unknown, digest: Entry::digest(1, 7) }

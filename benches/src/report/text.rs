@@ -44,27 +44,33 @@ pub(super) fn place(report: &RunReport) -> String {
 }
 
 fn figures(report: &RunReport, series: &[&Series]) -> Table {
+    let latencies: Vec<Latency> = series.iter().map(|series| Latency::of(series)).collect();
+    let header: Vec<&str> = std::iter::once("").chain(series.iter().map(|series| series.name)).collect();
+    let row = |name: &str, cell: &dyn Fn(&Latency) -> String| -> Vec<String> {
+        std::iter::once(name.to_owned()).chain(latencies.iter().map(cell)).collect()
+    };
+    let mut rows = vec![
+        row("commands/s", &|latency| whole(latency.commands_per_second)),
+        row("p50", &|latency| micros(latency.p50_us)),
+        row("p90", &|latency| micros(latency.p90_us)),
+        row("p99", &|latency| micros(latency.p99_us)),
+        row("p99.9", &|latency| micros(latency.p999_us)),
+        row("max", &|latency| micros(latency.max_us)),
+    ];
+    if series.len() > 1 {
+        let ratios = series[1..].iter().map(|series| against(report, series.name));
+        rows.push([format!("{} reaches", series[0].name), String::new()].into_iter().chain(ratios).collect());
+    }
+    table(&header, rows)
+}
+
+/// A table whose first column is text and whose others are figures.
+pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    let latencies: Vec<Latency> = series.iter().map(|series| Latency::of(series)).collect();
-    let mut header = vec![String::new()];
-    header.extend(series.iter().map(|series| series.name.to_owned()));
-    table.set_header(header);
-    let mut row = |name: &str, cell: &dyn Fn(&Latency) -> String| {
-        table.add_row(std::iter::once(name.to_owned()).chain(latencies.iter().map(cell)));
-    };
-    row("commands/s", &|latency| whole(latency.commands_per_second));
-    row("p50", &|latency| micros(latency.p50_us));
-    row("p90", &|latency| micros(latency.p90_us));
-    row("p99", &|latency| micros(latency.p99_us));
-    row("p99.9", &|latency| micros(latency.p999_us));
-    row("max", &|latency| micros(latency.max_us));
-    if series.len() > 1 {
-        let mut ratios = vec!["reached".to_owned(), String::new()];
-        ratios.extend(series[1..].iter().map(|series| against(report, series.name)));
-        table.add_row(ratios);
-    }
-    for column in 1..=series.len() {
+    table.set_header(header.iter().copied());
+    table.add_rows(rows);
+    for column in 1..header.len() {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
