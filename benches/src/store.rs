@@ -4,9 +4,9 @@ use std::ops::{AddAssign, Sub};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::bail;
-use onefold::MemoryJournal;
 use onefold::journal::Journal;
+use onefold::{JournalStats, MemoryJournal, OpenJournalError, SledJournal};
+use onefold_sled::Durability;
 
 use crate::options::{DurabilityKind, JournalKind};
 
@@ -35,14 +35,30 @@ impl StoreOptions {
     pub(crate) fn open(&self) -> anyhow::Result<Store> {
         match self.kind {
             JournalKind::Memory => Ok(Store::Memory(MemoryJournal::new())),
-            JournalKind::Sled => bail!("not yet"),
+            JournalKind::Sled => Ok(Store::Sled(Arc::new(self.open_sled()?))),
         }
+    }
+
+    fn open_sled(&self) -> Result<SledJournal, OpenJournalError> {
+        let durability = match self.durability {
+            DurabilityKind::Fsync => Durability::Fsync,
+            DurabilityKind::ProcessCrash => Durability::ProcessCrash,
+            DurabilityKind::Buffered => Durability::Buffered,
+        };
+        let mut config = SledJournal::builder(&self.directory).durability(durability);
+        if let Some(bytes) = self.cache_bytes {
+            // As the journal's defaults are: two thirds to sled, one third to the blocks in front of it.
+            config = config.cache_bytes((bytes / 3 * 2).max(1 << 20)).block_cache_bytes(bytes / 3);
+        }
+        config.open()
     }
 }
 
 /// An open journal.
 #[derive(Clone)]
 pub(crate) enum Store {
+    /// On disk.
+    Sled(Arc<SledJournal>),
     /// In memory.
     Memory(MemoryJournal),
 }
@@ -79,6 +95,7 @@ impl Store {
     /// For a runtime.
     pub(crate) fn journal(&self) -> Arc<dyn Journal> {
         match self {
+            Store::Sled(journal) => Arc::<SledJournal>::clone(journal),
             Store::Memory(journal) => Arc::new(journal.clone()),
         }
     }
@@ -86,6 +103,10 @@ impl Store {
     /// What it has written; `None` of a journal that has no disk.
     pub(crate) fn written(&self) -> Option<Written> {
         match self {
+            Store::Sled(journal) => {
+                let JournalStats { syncs, groups, commits, .. } = journal.stats();
+                Some(Written { syncs, groups, commits })
+            }
             Store::Memory(_) => None,
         }
     }
@@ -93,6 +114,10 @@ impl Store {
     /// Opens it again after it was closed, from what is on disk. No other handle to it may be left.
     pub(crate) fn reopen(self, options: &StoreOptions) -> anyhow::Result<Store> {
         match self {
+            Store::Sled(journal) => {
+                drop(journal);
+                options.open()
+            }
             Store::Memory(journal) => {
                 journal.reopen();
                 Ok(Store::Memory(journal))
