@@ -14,7 +14,7 @@ pub struct Context<A: Aggregate> {
     version: StreamVersion,
     metadata: Metadata,
     clock: Arc<dyn Clock>,
-    durability: Arc<dyn Durability>,
+    durability: Arc<dyn AwaitDurable>,
 }
 
 impl<A: Aggregate> Context<A> {
@@ -23,7 +23,7 @@ impl<A: Aggregate> Context<A> {
         services: Arc<A::Services>,
         id: AggregateId,
         clock: Arc<dyn Clock>,
-        durability: Arc<dyn Durability>,
+        durability: Arc<dyn AwaitDurable>,
     ) -> Self {
         Context { services, id, version: StreamVersion::EMPTY, metadata: Metadata::default(), clock, durability }
     }
@@ -80,12 +80,12 @@ impl<A: Aggregate> fmt::Debug for Context<A> {
 
 /// Knows when every earlier decision of an instance is durable. The runtime implements it; for tests there is
 /// `Arc::new(())`, where everything is durable at once.
-pub trait Durability: Send + Sync {
+pub trait AwaitDurable: Send + Sync {
     /// Resolves when nothing of the instance is on its way to the journal.
     fn durable(&self) -> BoxFuture<'_, ()>;
 }
 
-impl Durability for () {
+impl AwaitDurable for () {
     fn durable(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }

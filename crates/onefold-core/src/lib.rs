@@ -30,7 +30,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 #[cfg(feature = "json")]
 pub use codec::Json;
 pub use codec::{Bincode, Codec, CodecError, CodecId, PayloadWriter};
-pub use context::{Context, Durability};
+pub use context::{AwaitDurable, Context};
 pub use decision::Decision;
 pub use event::{DecodeError, Event, EventType};
 pub use limits::{Limits, TooLarge};

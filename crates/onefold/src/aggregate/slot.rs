@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::future::BoxFuture;
-use onefold_core::{Aggregate, AggregateId, Durability, StreamId};
+use onefold_core::{Aggregate, AggregateId, AwaitDurable, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -326,7 +326,7 @@ impl<A: Aggregate> Queue<A> {
     }
 }
 
-impl<A: Aggregate> Durability for Slot<A> {
+impl<A: Aggregate> AwaitDurable for Slot<A> {
     fn durable(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.wait_until_durable())
     }
