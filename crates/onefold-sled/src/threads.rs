@@ -117,7 +117,11 @@ impl Ending {
         shared.preparer.stop();
         // It may be in the middle of a segment: the directory must be still before it is let go.
         drop(self.preparer.join());
-        drop(self.lock);
+        match shared.poison.is_set() {
+            // The store's handle was left to the end of the process, so the directory is, too.
+            true => std::mem::forget(self.lock),
+            false => drop(self.lock),
+        }
         shared.closed.send_replace(Some(done));
     }
 }

@@ -1,0 +1,236 @@
+//! Every way in which the disk can fail, scripted, and what callers are told.
+
+mod common;
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::*;
+use onefold_core::ExpectedVersion;
+use onefold_core::journal::{AppendError, Journal, JournalHealth, OpenError};
+use onefold_sled::{Disk, Medium, OpenJournalError};
+use parking_lot::{Condvar, Mutex};
+
+/// What the disk does from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Script {
+    Work,
+    FailWrite,
+    FailSync,
+    WriteHalf,
+    HangSync,
+    Delay(Duration),
+}
+
+struct Scripted {
+    script: Mutex<Script>,
+    changed: Condvar,
+}
+
+impl Scripted {
+    fn new() -> Arc<Self> {
+        Arc::new(Scripted { script: Mutex::new(Script::Work), changed: Condvar::new() })
+    }
+
+    fn play(&self, script: Script) {
+        *self.script.lock() = script;
+        self.changed.notify_all();
+    }
+}
+
+impl Medium for Scripted {
+    fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let script = *self.script.lock();
+        match script {
+            Script::FailWrite => Err(io::Error::other("scripted: the write failed")),
+            Script::WriteHalf => {
+                Disk.write(file, &bytes[..bytes.len() / 2], offset)?;
+                Err(io::Error::other("scripted: half was written"))
+            }
+            _ => Disk.write(file, bytes, offset),
+        }
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        let mut script = self.script.lock();
+        while *script == Script::HangSync {
+            self.changed.wait(&mut script);
+        }
+        match *script {
+            Script::FailSync => Err(io::Error::from_raw_os_error(5)),
+            Script::Delay(delay) => {
+                drop(script);
+                std::thread::sleep(delay);
+                Disk.sync(file)
+            }
+            _ => Disk.sync(file),
+        }
+    }
+}
+
+/// One append before the failure, two in the failing group, and what is told then and afterwards.
+async fn check_poisoned_by(script: Script) -> Vec<String> {
+    let (_temporary, path) = dir();
+    let medium = Scripted::new();
+    let journal = small(&path).medium(medium.clone()).open().unwrap();
+    let opened = journal.open(&stream("a")).await.unwrap();
+    append(&journal, &opened.session, ExpectedVersion::NoStream, &["kept"]).await.unwrap();
+    medium.play(script);
+    let outcome = append(&journal, &opened.session, 1.into(), &["perhaps"]).await;
+    assert!(matches!(outcome, Err(AppendError::Unknown { .. })), "{script:?}: {outcome:?}");
+    assert!(!opened.session.is_live());
+    // It sticks, though the disk works again.
+    medium.play(Script::Work);
+    let outcome = append(&journal, &opened.session, 1.into(), &["never"]).await;
+    assert!(matches!(outcome, Err(AppendError::Poisoned { .. })), "{script:?}: {outcome:?}");
+    assert!(matches!(journal.open(&stream("b")).await, Err(OpenError::Poisoned { .. })));
+    assert!(matches!(journal.health(), JournalHealth::Poisoned { .. }));
+    // Reads go on, and show nothing that may not be durable.
+    assert_eq!(texts(&journal, "a").await, ["kept"]);
+    assert!(journal.close().await.is_err());
+    drop(journal);
+    // Only a new process may open it; a copy stands in for that.
+    assert!(matches!(small(&path).open(), Err(OpenJournalError::Locked { .. })));
+    let copy = path.with_file_name("copy");
+    copy_dir(&path, &copy);
+    let journal = small(&copy).open().unwrap();
+    let texts = texts(&journal, "a").await;
+    let outcome = note(&journal, "a", &["after"]).await.unwrap();
+    assert_eq!(outcome.position.get(), texts.len() as u64 + 1);
+    texts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_write_poisons_for_ever() {
+    assert_eq!(check_poisoned_by(Script::FailWrite).await, ["kept"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_sync_poisons_for_ever() {
+    // Written, so perhaps stored: here it is.
+    assert_eq!(check_poisoned_by(Script::FailSync).await, ["kept", "perhaps"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_group_is_dropped_whole() {
+    assert_eq!(check_poisoned_by(Script::WriteHalf).await, ["kept"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hanging_sync_is_answered_by_the_watchdog() {
+    let (_temporary, path) = dir();
+    let medium = Scripted::new();
+    let config = small(&path).medium(medium.clone()).watchdog_timeout(Duration::from_millis(100));
+    let journal = config.open().unwrap();
+    let opened = journal.open(&stream("a")).await.unwrap();
+    append(&journal, &opened.session, ExpectedVersion::NoStream, &["kept"]).await.unwrap();
+    medium.play(Script::HangSync);
+    let in_flight = submit(&journal, &opened.session, 1.into(), &["perhaps"]).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let queued = submit(&journal, &opened.session, 2.into(), &["never"]).await;
+    assert!(matches!(answer(in_flight).await, Err(AppendError::Unknown { .. })));
+    let queued = answer(queued).await;
+    assert!(matches!(queued, Err(AppendError::Poisoned { .. })), "{queued:?}");
+    // When the disk answers after all, nobody is told twice and nothing is published.
+    medium.play(Script::Work);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(texts(&journal, "a").await, ["kept"]);
+    let late = append(&journal, &opened.session, 1.into(), &["never"]).await;
+    assert!(matches!(late, Err(AppendError::Poisoned { .. })), "{late:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_shown_before_it_is_durable() {
+    let (_temporary, path) = dir();
+    let medium = Scripted::new();
+    let journal = small(&path).medium(medium.clone()).open().unwrap();
+    let opened = journal.open(&stream("a")).await.unwrap();
+    append(&journal, &opened.session, ExpectedVersion::NoStream, &["one"]).await.unwrap();
+    medium.play(Script::HangSync);
+    let in_flight = submit(&journal, &opened.session, 1.into(), &["two"]).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(texts(&journal, "a").await, ["one"]);
+    assert_eq!(journal.durable().borrow().commit.get(), 1);
+    medium.play(Script::Work);
+    answer(in_flight).await.unwrap();
+    assert_eq!(texts(&journal, "a").await, ["one", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_disk_makes_larger_groups() {
+    let (_temporary, path) = dir();
+    let medium = Scripted::new();
+    let journal = small(&path).medium(medium.clone()).open().unwrap();
+    medium.play(Script::Delay(Duration::from_millis(20)));
+    fill(&journal, 100, 10, 20).await;
+    let stats = journal.stats();
+    assert_eq!(stats.commits, 1000);
+    assert!(stats.groups <= 20, "{stats:?}");
+    check_filled(&journal, 100, 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_journal_answers_everybody() {
+    let (_temporary, path) = dir();
+    let medium = Scripted::new();
+    let journal = small(&path).medium(medium.clone()).open().unwrap();
+    let opened = journal.open(&stream("a")).await.unwrap();
+    medium.play(Script::Delay(Duration::from_millis(50)));
+    let mut answers = Vec::new();
+    for version in 0..20u64 {
+        answers.push(submit(&journal, &opened.session, version.into(), &["text"]).await);
+    }
+    drop(journal);
+    let mut stored = 0;
+    for receiver in answers {
+        match answer(receiver).await {
+            Ok(_) => stored += 1,
+            Err(error) => assert!(error.surely_not_stored(), "{error}"),
+        }
+    }
+    let journal = small(&path).open().unwrap();
+    assert_eq!(texts(&journal, "a").await.len(), stored);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_are_refused_while_the_disk_is_low() {
+    let (_temporary, path) = dir();
+    let journal = small(&path).free_space_reserve_bytes(u64::MAX).open().unwrap();
+    assert!(matches!(journal.health(), JournalHealth::DiskLow { .. }));
+    let opened = journal.open(&stream("a")).await.unwrap();
+    // A barrier writes nothing.
+    append(&journal, &opened.session, ExpectedVersion::NoStream, &[]).await.unwrap();
+    let outcome = append(&journal, &opened.session, ExpectedVersion::NoStream, &["text"]).await;
+    assert!(matches!(outcome, Err(AppendError::DiskLow { .. })), "{outcome:?}");
+    assert!(!opened.session.is_live());
+    assert_eq!(texts(&journal, "a").await, [""; 0]);
+    journal.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_hands_back_and_nothing_is_lost() {
+    let (_temporary, path) = dir();
+    let medium = Scripted::new();
+    let journal = small(&path).medium(medium.clone()).queue_appends_max(4).open().unwrap();
+    let opened = journal.open(&stream("a")).await.unwrap();
+    medium.play(Script::HangSync);
+    let mut answers = Vec::new();
+    for version in 0..4u64 {
+        answers.push(submit(&journal, &opened.session, version.into(), &["text"]).await);
+    }
+    let (fifth, receiver) = append_of(&opened.session, 4.into(), &["text"]);
+    let Err(fifth) = journal.append(fifth) else { panic!("the queue is full") };
+    let capacity = journal.capacity();
+    tokio::pin!(capacity);
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut capacity).await.is_err());
+    medium.play(Script::Work);
+    capacity.await;
+    assert!(journal.append(fifth).is_ok());
+    answers.push(receiver);
+    for receiver in answers {
+        answer(receiver).await.unwrap();
+    }
+    assert_eq!(texts(&journal, "a").await.len(), 5);
+}
