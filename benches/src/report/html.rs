@@ -51,14 +51,14 @@ fn cards(report: &RunReport) -> String {
         card("", &ratio(times), "the raw limit's latency");
     }
     if let Some(reached) = report.memory.memory_journal_ratio {
-        card("", &ratio(reached), "of the in-memory journal");
+        card("", &ratio(reached), "of the memory journal");
     }
     if let (Some(fsyncs), Some(group)) = (report.cost.fsyncs_per_second, report.cost.group_size_mean) {
-        card("", &whole(fsyncs), &format!("syncs per second, {} commits each", figure(group)));
+        card("", &whole(fsyncs), &format!("syncs/s, {} commits each", figure(group)));
     }
     match report.outcome.verified {
-        Some(true) => card("good", "verified", "the journal holds what was acknowledged"),
-        Some(false) => card("bad", "wrong", "the journal differs from what was acknowledged"),
+        Some(true) => card("good", "verified", "all that was acknowledged"),
+        Some(false) => card("bad", "wrong", "not what was acknowledged"),
         None => {}
     }
     cards + "</div>\n"

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::units::{micros, number, whole};
+use super::units::{number, whole};
 use crate::recorder::SLOT;
 use crate::series::Series;
 
@@ -27,8 +27,10 @@ pub(super) fn latencies(series: &[&Series]) -> String {
     let (low, high) = ((low * 3.0).floor() / 3.0, (high * 3.0).ceil() / 3.0);
     let axes = Axes { x: (0.0, rarest), y: (low, high.max(low + 1.0)) };
     let mut plot = Plot::new(axes, "Latency in percentiles");
-    for micro in decades(axes.y).flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| digit * decade)) {
-        plot.horizontal(micro.log10(), &micros(micro));
+    // Over many decades the lines between them would stand too close.
+    let digits: &[f64] = if axes.y.1 - axes.y.0 > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    for micro in decades(axes.y).flat_map(|decade| digits.iter().map(move |digit| digit * decade)) {
+        plot.horizontal(micro.log10(), &round_micros(micro));
     }
     let percentiles = [(0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")];
     for (quantile, label) in percentiles.into_iter().chain([(0.999_99, "99.999 %"), (0.999_999, "99.9999 %")]) {
@@ -79,7 +81,7 @@ pub(super) fn throughput(series: &[&Series]) -> String {
     let axes = Axes { x: (first, last), y: (0.0, (most / step).ceil() * step) };
     let mut plot = Plot::new(axes, "Answers per second over time");
     for tick in (0..).map(|tick| f64::from(tick) * step).take_while(|tick| *tick <= axes.y.1 + step / 2.0) {
-        plot.horizontal(tick, &whole(tick));
+        plot.horizontal(tick, &round_count(tick));
     }
     let step = nice_step(last - first, 8.0);
     for tick in (0..).map(|tick| f64::from(tick) * step).take_while(|tick| *tick <= last - first) {
@@ -87,6 +89,25 @@ pub(super) fn throughput(series: &[&Series]) -> String {
     }
     lines.iter().for_each(|line| plot.line(line));
     plot.finish(&format!("time; a point is {} ms", number(u64::try_from(SLOT.as_millis()).unwrap_or(0))))
+}
+
+/// A round duration on an axis: `20 ms`.
+fn round_micros(micros: f64) -> String {
+    match micros {
+        _ if micros > 999_999.0 => format!("{} s", (micros / 1e6).round()),
+        _ if micros > 999.0 => format!("{} ms", (micros / 1e3).round()),
+        _ if micros > 0.999 => format!("{} µs", micros.round()),
+        _ => format!("{} ns", (micros * 1e3).round()),
+    }
+}
+
+/// A round count on an axis: `1.5 M`, `500 k`.
+fn round_count(count: f64) -> String {
+    match count {
+        _ if count > 999_999.0 => format!("{} M", (count / 1e4).round() / 100.0),
+        _ if count > 9_999.0 => format!("{} k", (count / 10.0).round() / 100.0),
+        _ => whole(count),
+    }
 }
 
 /// Powers of ten of microseconds inside a logarithmic axis.
@@ -187,6 +208,14 @@ mod tests {
     fn steps_are_nice() {
         let steps = [nice_step(10.0, 5.0), nice_step(430_000.0, 5.0), nice_step(0.9, 8.0)];
         assert_eq!(steps, [2.0, 100_000.0, 0.2]);
+    }
+
+    #[test]
+    fn labels_are_short() {
+        let labels = [round_micros(0.5), round_micros(20.0), round_micros(5e3), round_micros(1e6)];
+        assert_eq!(labels, ["500 ns", "20 µs", "5 ms", "1 s"]);
+        let labels = [round_count(0.0), round_count(2_000.0), round_count(50_000.0), round_count(1.5e6)];
+        assert_eq!(labels, ["0", "2,000", "50 k", "1.5 M"]);
     }
 
     #[test]
