@@ -3,7 +3,7 @@
 #
 #   benches/results.sh [seconds per kind and run, default 15] [rounds, default 5]
 #
-# JSON goes to target/results. Let nothing else run meanwhile: it takes about ten minutes on two cores.
+# JSON files go to target/results. Let nothing else run meanwhile: it takes about ten minutes on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,4 +35,4 @@ measure limit limit "${timed[@]}"
 measure recover recover --events 1000000
 measure memory memory --resident 100000 --touched 1000000
 
-python3 benches/results.py "$results"
+"$load" table "$results"

@@ -21,6 +21,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Limit(options) => runtime.block_on(command::limit::run(options, workers))?,
         Command::Run(options) => runtime.block_on(command::run::run(options, workers))?,
         Command::Recover(options) => runtime.block_on(command::recover::run(options, workers))?,
+        Command::Table(options) => command::table::run(&options)?,
         Command::Memory(options) => runtime.block_on(command::memory::run(options, workers))?,
     };
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })

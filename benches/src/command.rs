@@ -4,3 +4,4 @@ pub(crate) mod limit;
 pub(crate) mod memory;
 pub(crate) mod recover;
 pub(crate) mod run;
+pub(crate) mod table;

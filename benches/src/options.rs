@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Recover(RecoverOptions),
     /// What an idle aggregate in memory costs
     Memory(MemoryOptions),
+    /// The tables of RESULTS.md, from the JSON files of benches/results.sh
+    Table(TableOptions),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -136,6 +138,13 @@ pub(crate) struct MemoryOptions {
     pub(crate) place: PlaceOptions,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TableOptions {
+    /// Where the JSON files are
+    #[arg(value_name = "DIR", default_value = "target/results")]
+    pub(crate) directory: PathBuf,
 }
 
 /// One part of `memory`.

@@ -9,7 +9,7 @@ mod units;
 use serde::Serialize;
 
 pub(crate) use self::text::table;
-pub(crate) use self::units::{bytes, number, whole};
+pub(crate) use self::units::{bytes, micros, number, whole};
 use crate::ledger::Ledger;
 use crate::machine::Machine;
 use crate::options::{LoadOptions, OutputOptions};

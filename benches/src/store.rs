@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use onefold::journal::Journal;
-use onefold::{JournalStats, MemoryJournal, OpenJournalError, SledJournal};
-use onefold_sled::Durability;
+use onefold::{Durability, JournalStats, MemoryJournal, OpenJournalError, SledJournal};
 
 use crate::options::{DurabilityKind, JournalKind};
 
