@@ -18,9 +18,9 @@ pub(crate) fn recovered(stream: &StreamId, version: StreamVersion) {
     tracing::debug!(name: "onefold.recovered", stream = %stream, version = version.get(), "instance recovered");
 }
 
-/// A decision was handed to the journal.
-pub(crate) fn append_submitted(stream: &StreamId, version: StreamVersion, events: u32) {
-    tracing::trace!(name: "onefold.append", stream = %stream, version = version.get(), events, "append submitted");
+/// Handing a decision to the journal.
+pub(crate) fn append_span(stream: &StreamId, version: StreamVersion, events: u32) -> Span {
+    tracing::debug_span!("onefold.append", stream = %stream, version = version.get(), events)
 }
 
 /// An append failed; the instance is rebuilt.
@@ -28,9 +28,9 @@ pub(crate) fn append_failed(stream: &StreamId, error: &(dyn std::error::Error + 
     tracing::warn!(name: "onefold.append_failed", stream = %stream, error, "append failed, the instance is rebuilt");
 }
 
-/// An instance was let go.
-pub(crate) fn passivated(stream: &StreamId) {
-    tracing::debug!(name: "onefold.passivation", stream = %stream, "instance passivated");
+/// Letting an instance go.
+pub(crate) fn passivation_span(stream: &StreamId) -> Span {
+    tracing::debug_span!("onefold.passivation", stream = %stream)
 }
 
 /// A panic was caught.

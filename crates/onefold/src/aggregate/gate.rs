@@ -9,6 +9,7 @@ use std::sync::Arc;
 use onefold_core::Aggregate;
 use onefold_core::ExpectedVersion;
 use onefold_core::journal::{Acknowledge, Acknowledgement, Append, AppendPart, EncodedEvents};
+use tracing::Span;
 
 use super::call::Envelope;
 use super::execution::Commit;
@@ -20,7 +21,7 @@ use crate::telemetry;
 pub(crate) async fn release<A: Aggregate>(instance: &Instance<A>, call: Arc<dyn Envelope<A>>) {
     if !instance.slot.is_settled() {
         let expected = ExpectedVersion::Exact(instance.version);
-        return submit(instance, call, expected, EncodedEvents::NONE, Vec::new()).await;
+        return submit(instance, call, expected, EncodedEvents::NONE, Vec::new(), Span::none()).await;
     }
     if instance.session.is_live() {
         return call.release_held();
@@ -33,8 +34,8 @@ pub(crate) async fn release<A: Aggregate>(instance: &Instance<A>, call: Arc<dyn 
 
 /// Hands a decision to the journal.
 pub(crate) async fn append<A: Aggregate>(instance: &Instance<A>, call: Arc<dyn Envelope<A>>, commit: Commit) {
-    telemetry::append_submitted(&instance.slot.stream, instance.version, commit.events.count());
-    submit(instance, call, commit.expected, commit.events, commit.metadata).await;
+    let span = telemetry::append_span(&instance.slot.stream, instance.version, commit.events.count());
+    submit(instance, call, commit.expected, commit.events, commit.metadata, span).await;
 }
 
 async fn submit<A: Aggregate>(
@@ -43,6 +44,7 @@ async fn submit<A: Aggregate>(
     expected: ExpectedVersion,
     events: EncodedEvents,
     metadata: Vec<u8>,
+    span: Span,
 ) {
     let acknowledgement = Acknowledgement::new(call as Arc<dyn Acknowledge>);
     let part = AppendPart { session: instance.session.clone(), expected, events };
@@ -50,7 +52,7 @@ async fn submit<A: Aggregate>(
     instance.slot.submitted();
     let journal = &instance.slot.shared.journal;
     let mut append = Append::new(part, metadata, acknowledgement);
-    while let Err(refused) = journal.append(append) {
+    while let Err(refused) = span.in_scope(|| journal.append(append)) {
         append = refused;
         journal.capacity().await;
     }

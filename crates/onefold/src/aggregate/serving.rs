@@ -49,8 +49,7 @@ pub(crate) async fn live<A: Aggregate>(kind: Arc<Kind<A>>, slot: Arc<Slot<A>>) {
             }
         }
     }
-    telemetry::passivated(&slot.stream);
-    drop(death);
+    telemetry::passivation_span(&slot.stream).in_scope(|| drop(death));
 }
 
 async fn serve<A: Aggregate>(kind: &Kind<A>, instance: &mut Instance<A>) -> Ended {
