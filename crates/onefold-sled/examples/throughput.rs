@@ -63,7 +63,8 @@ fn bare(path: &Path, options: &Options) -> Result<(), Failure> {
         times.push(before.elapsed());
     }
     times.sort_unstable();
-    println!("bare append + fdatasync, one client: p50 {:?}, {} syncs/s", times[times.len() / 2], times.len() / 2);
+    let syncs = times.len() as f64 / options.seconds.min(2.0);
+    println!("bare append + fdatasync, one client: p50 {:?}, {syncs:.0} syncs/s", times[times.len() / 2]);
     Ok(())
 }
 
@@ -180,6 +181,15 @@ async fn replay(path: &Path, options: &Options, appended: u64) -> Result<(), Fai
     let started = Instant::now();
     let journal = SledJournal::open(path)?;
     println!("reopen: {:?}", started.elapsed());
+    for round in ["cold", "warm"] {
+        let started = Instant::now();
+        let mut chunks = journal.read_stream(&StreamId::new("note", "stream-0")?, StreamVersion::EMPTY);
+        let mut events = 0;
+        while let Some(chunk) = chunks.next().await {
+            events += chunk?.parts.len();
+        }
+        println!("one stream, {round}: {events} events, {:.0}/s", events as f64 / started.elapsed().as_secs_f64());
+    }
     for round in ["cold", "warm"] {
         let started = Instant::now();
         let ids = (0..options.streams).map(|index| StreamId::new("note", format!("stream-{index}")).expect("an id"));

@@ -12,6 +12,7 @@ use crate::block::{BLOCK_BYTES_MAX, BlockPacker, FullBlock};
 use crate::keys;
 use crate::shared::Shared;
 use crate::store::{Store, StoreBatch, StoreError};
+use crate::timer::Timer;
 
 /// Blocks in one batch at most: sled's flush and batches exclude each other, and readers wait for both.
 pub(crate) const BATCH_BLOCKS_MAX: usize = 64;
@@ -25,6 +26,8 @@ pub(crate) struct ApplierSignal {
     changed: Condvar,
     unapplied_bytes: AtomicUsize,
     redo_bytes: AtomicUsize,
+    /// Runs while sled is asked.
+    pub(crate) timer: Timer,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -138,6 +141,7 @@ impl Applier {
                 Task::End(end) => return (end, Ok(())),
             };
             if let Err(reason) = done {
+                self.shared.applier.timer.answered();
                 self.shared.fail(format!("the store could not be written: {reason}"));
             }
         }
@@ -190,11 +194,15 @@ impl Applier {
 
     fn write_full(&mut self) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
+        shared.applier.timer.ask();
         write_blocks(&self.store, self.packer.take_full(), |complete_to| {
             // IMPORTANT: visible in sled before it leaves memory.
             shared.applied.store(complete_to, Ordering::Release);
             shared.overlay.applied_to(complete_to);
-        })
+            shared.applier.timer.ask();
+        })?;
+        shared.applier.timer.answered();
+        Ok(())
     }
 }
 

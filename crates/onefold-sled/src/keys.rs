@@ -17,7 +17,7 @@ pub(crate) const LOG: u8 = b'L';
 const HEAD: u8 = b'H';
 const INDEX: u8 = b'X';
 
-/// The format of the directory, u32.
+/// The format of the directory, u64.
 pub(crate) const FORMAT_MARK: &[u8] = b"Mformat";
 /// The last commit in the log, u64: every batch carries it.
 pub(crate) const APPLIED_MARK: &[u8] = b"Mapplied";

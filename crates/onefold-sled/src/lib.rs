@@ -64,6 +64,7 @@ mod lock;
 mod poison;
 mod space;
 mod store;
+mod timer;
 
 pub use config::{Durability, RebuildProgress, SledConfig};
 pub use error::OpenJournalError;

@@ -55,6 +55,7 @@ pub(crate) fn recover(config: SledConfig) -> Result<Recovered, OpenJournalError>
     }
     let store = Store::open(&dir, config.cache_bytes).map_err(stored)?;
     let old = segment::list(&redo_dir).map_err(OpenJournalError::io("could not list", &redo_dir))?;
+    refuse_newer(&dir, &store)?;
     let mut progress = Progress::new(config.progress.clone());
     let commit = match facts {
         Some(facts) => recover_log(&store, &facts, &old, &mut progress)?,
@@ -89,6 +90,16 @@ fn read_beacon(dir: &Path) -> Result<(Option<Facts>, u64), OpenJournalError> {
     }
 }
 
+/// sled knows the format, too: a beacon from elsewhere does not open what it does not belong to.
+fn refuse_newer(dir: &Path, store: &Store) -> Result<(), OpenJournalError> {
+    let found = store.mark(keys::FORMAT_MARK).map_err(stored)?.unwrap_or(0);
+    let found = u32::try_from(found).unwrap_or(u32::MAX);
+    match found > beacon::FORMAT {
+        true => Err(OpenJournalError::NewerFormat { path: dir.to_owned(), found, known: beacon::FORMAT }),
+        false => Ok(()),
+    }
+}
+
 /// A directory without a beacon is new, or was left in the middle of its creation; it must not hold any commit.
 fn create_log(dir: &Path, store: &Store, old: &[(u64, PathBuf)]) -> Result<u64, OpenJournalError> {
     let applied = store.mark(keys::APPLIED_MARK).map_err(stored)?.unwrap_or(0);
@@ -103,7 +114,7 @@ fn create_log(dir: &Path, store: &Store, old: &[(u64, PathBuf)]) -> Result<u64, 
         });
     }
     let mut batch = StoreBatch::default();
-    batch.insert(keys::FORMAT_MARK, &beacon::FORMAT.to_le_bytes());
+    batch.insert(keys::FORMAT_MARK, &u64::from(beacon::FORMAT).to_le_bytes());
     batch.insert(keys::APPLIED_MARK, &0u64.to_le_bytes());
     store.apply(batch).map_err(stored)?;
     store.sync().map_err(stored)?;

@@ -138,13 +138,13 @@ impl Writer {
     fn persist(&mut self, bytes: &mut Vec<u8>, first: u64, commits: usize) -> io::Result<()> {
         let shared = &self.shared;
         let commits = u32::try_from(commits).map_err(io::Error::other)?;
-        shared.flight.ask();
+        shared.flight.timer.ask();
         self.log.write(bytes, first, commits)?;
         if shared.config.durability == Durability::Fsync {
             self.log.sync()?;
             Counters::add(&shared.counters.syncs, 1);
         }
-        shared.flight.answered();
+        shared.flight.timer.answered();
         Counters::add(&shared.counters.groups, 1);
         Counters::add(&shared.counters.commits, commits.into());
         Counters::add(&shared.counters.bytes_written, bytes.len() as u64);

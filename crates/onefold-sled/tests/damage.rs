@@ -6,7 +6,9 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use common::*;
-use onefold_core::journal::Journal;
+use futures_util::StreamExt as _;
+use onefold_core::Checkpoint;
+use onefold_core::journal::{Journal, ReadError};
 use onefold_sled::{OpenJournalError, SledJournal};
 
 /// A journal with `commits` commits of one text each, each in a group of its own, left as by a kill.
@@ -210,4 +212,53 @@ async fn bounds_are_validated_by_name() {
     let error = SledJournal::builder(&path).segment_bytes(1).open().unwrap_err();
     assert!(matches!(&error, OpenJournalError::Config(message) if message.starts_with("segment_bytes")), "{error}");
     assert!(!path.exists());
+}
+
+/// Flips a bit of a text where it lies in sled.
+fn flip_in_store(path: &Path, text: &str, before_text: usize) {
+    let db = sled::Config::new().path(path).open().unwrap();
+    for entry in db.scan_prefix(b"L") {
+        let (key, value) = entry.unwrap();
+        if let Some(at) = value.windows(text.len()).position(|window| window == text.as_bytes()) {
+            let mut damaged = value.to_vec();
+            damaged[at - before_text] ^= 1;
+            db.insert(key, damaged).unwrap();
+        }
+    }
+    db.flush().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_payload_quarantines_its_stream_and_stops_the_feed() {
+    let (_temporary, path) = dir();
+    let journal = small(&path).open().unwrap();
+    for id in ["a", "b", "c"] {
+        note(&journal, id, &[&format!("text of {id}")]).await.unwrap();
+    }
+    journal.close().await.unwrap();
+    drop(journal);
+    flip_in_store(&path, "text of b", 0);
+    let journal = small(&path).open().unwrap();
+    let error = read(&journal, "b", 0).await.unwrap_err();
+    let named = matches!(&error, ReadError::Damaged { stream: Some(found), .. } if *found == stream("b"));
+    assert!(named, "{error}");
+    assert_eq!(texts(&journal, "a").await, ["text of a"]);
+    assert_eq!(texts(&journal, "c").await, ["text of c"]);
+    let items: Vec<_> = journal.read_all(&Checkpoint::START).collect().await;
+    assert!(items.len() == 2 && items[0].is_ok(), "{items:?}");
+    assert!(matches!(items[1], Err(ReadError::Damaged { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_beyond_the_mark_is_damage() {
+    let (_temporary, path) = dir();
+    let journal = small(&path).open().unwrap();
+    note(&journal, "a", &["text"]).await.unwrap();
+    journal.close().await.unwrap();
+    drop(journal);
+    let db = sled::Config::new().path(&path).open().unwrap();
+    db.insert([&b"L"[..], &2u64.to_be_bytes(), &[0, 0]].concat(), "x").unwrap();
+    db.flush().unwrap();
+    drop(db);
+    assert!(matches!(open_error(&path), OpenJournalError::Damaged { .. }));
 }

@@ -100,3 +100,21 @@ async fn a_reopened_stream_goes_on_at_its_version() {
     assert!(matches!(outcome, Err(AppendError::Conflict { .. })), "{outcome:?}");
     assert!(!opened.session.is_live());
 }
+
+/// The first live segment was empty, left behind by a group that it was too small for; the chain was then looked for in
+/// that segment alone, and an acknowledged commit was taken for missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_groups_between_checkpoints_survive_a_drop() {
+    let (_temporary, path) = dir();
+    let large = "x".repeat(300 << 10);
+    for round in 0..12 {
+        let journal = small(&path).open().unwrap();
+        assert_eq!(texts(&journal, "large").await.len(), 2 * round);
+        assert_eq!(texts(&journal, "small").await.len(), round);
+        note(&journal, "large", &[&large]).await.unwrap();
+        let wait = u64::try_from(round).unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(3 * wait)).await;
+        note(&journal, "small", &["text"]).await.unwrap();
+        note(&journal, "large", &[&large]).await.unwrap();
+    }
+}

@@ -47,7 +47,7 @@ pub(crate) fn chain(
         relaxed |= header.relaxed;
         let mut offset = GROUPS_AT;
         while let Some((header, crc, length)) = group::parse(bytes.get(offset..).unwrap_or_default()) {
-            if header.generation != generation || !follows(next, &header, index == 0) {
+            if header.generation != generation || !follows(next, &header) {
                 break;
             }
             each(&header, &bytes[offset + HEADER_BYTES..][..header.length as usize])?;
@@ -70,10 +70,11 @@ pub(crate) fn chain(
     Ok(ChainEnd { next_commit, place, remains, relaxed, segment, offset, next_number })
 }
 
-fn follows(next: Option<Link>, header: &GroupHeader, first_segment: bool) -> bool {
+fn follows(next: Option<Link>, header: &GroupHeader) -> bool {
     match next {
         Some(link) => (header.number, header.previous_crc, header.first_commit) == (link.number, link.crc, link.commit),
-        None => first_segment && (header.number > 1 || header.previous_crc == 0),
+        // The first live segment may be empty: one that was too small for a large group is left so.
+        None => header.number > 1 || header.previous_crc == 0,
     }
 }
 

@@ -1,8 +1,6 @@
 //! The appends that the writer has taken and not yet decided, where the watchdog finds them if the disk never answers.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use onefold_core::journal::{Acknowledgement, Append, AppendError, AppendOutcome, Appended, OpenError, OpenedSession};
 use parking_lot::Mutex;
@@ -10,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::queue::Entry;
 use crate::shared::Shared;
+use crate::timer::Timer;
 
 /// What is told when the group is durable.
 pub(crate) enum Pending {
@@ -27,42 +26,12 @@ pub(crate) struct InHand {
 }
 
 /// The writer's hands.
+#[derive(Default)]
 pub(crate) struct Flight {
     pub(crate) in_hand: Mutex<InHand>,
-    started: Instant,
-    /// Milliseconds after `started`, plus one, at which the disk was asked; 0 when it is not being asked.
-    asked_at: AtomicU64,
+    /// Runs while the disk is asked.
+    pub(crate) timer: Timer,
     refusing: Mutex<()>,
-}
-
-impl Default for Flight {
-    fn default() -> Self {
-        Flight {
-            in_hand: Mutex::default(),
-            started: Instant::now(),
-            asked_at: AtomicU64::new(0),
-            refusing: Mutex::default(),
-        }
-    }
-}
-
-impl Flight {
-    /// The disk is asked for something.
-    pub(crate) fn ask(&self) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.asked_at.store(now + 1, Ordering::Release);
-    }
-
-    /// The disk has answered.
-    pub(crate) fn answered(&self) {
-        self.asked_at.store(0, Ordering::Release);
-    }
-
-    /// How long the disk has owed an answer.
-    pub(crate) fn waiting_for(&self) -> Option<Duration> {
-        let asked_at = self.asked_at.load(Ordering::Acquire).checked_sub(1)?;
-        Some(self.started.elapsed().saturating_sub(Duration::from_millis(asked_at)))
-    }
 }
 
 impl Pending {
