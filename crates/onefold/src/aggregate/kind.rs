@@ -81,6 +81,11 @@ impl<A: Aggregate> KindOps for Kind<A> {
         }
     }
 
+    fn unanswered(&self, most: usize) -> Vec<(StreamId, usize)> {
+        let counts = self.slots.iter().map(|entry| (entry.stream.clone(), entry.unanswered()));
+        counts.filter(|(_, count)| *count > 0).take(most).collect()
+    }
+
     fn sweep(&self) {
         self.crashes.sweep();
     }

@@ -171,6 +171,11 @@ impl<A: Aggregate> Slot<A> {
         Poll::Pending
     }
 
+    /// How many calls are admitted and not yet answered.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.queue.lock().admitted as usize
+    }
+
     /// One append was submitted.
     pub(crate) fn submitted(&self) {
         self.queue.lock().in_flight += 1;

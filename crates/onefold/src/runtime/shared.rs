@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use onefold_core::journal::Journal;
-use onefold_core::{Clock, CommandId};
+use onefold_core::{Clock, CommandId, StreamId};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -44,6 +44,8 @@ pub(crate) struct KindEntry {
 pub(crate) trait KindOps: Send + Sync {
     /// Closes every slot at once; what waits is answered with `ShuttingDown`.
     fn close_all(&self);
+    /// The aggregates with unanswered calls and how many they have; at most so many aggregates.
+    fn unanswered(&self, most: usize) -> Vec<(StreamId, usize)>;
     /// Forgets what is long past.
     fn sweep(&self);
     /// The quarantines in force.

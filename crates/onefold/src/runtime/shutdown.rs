@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use onefold_core::StreamId;
 use onefold_core::journal::CloseError;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -17,6 +18,9 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the journal's own close may take at least, whatever the deadline.
 const CLOSE_TIMEOUT_MIN: Duration = Duration::from_secs(5);
 
+/// How many aggregates with unanswered commands a report names at most.
+const REPORTED_MAX: usize = 1_000;
+
 /// How a shutdown went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -24,6 +28,8 @@ pub struct ShutdownReport {
     /// Commands and reads that could not come to their end in time. Those not yet with the journal were answered with
     /// `NotStored(ShuttingDown)`.
     pub unanswered: usize,
+    /// Which aggregates they were for, and how many each; in order, at most 1,000 aggregates.
+    pub unanswered_by_aggregate: Vec<(StreamId, usize)>,
     /// Whether the journal closed cleanly. If not, everything acknowledged is safe all the same.
     pub journal: Result<(), CloseError>,
 }
@@ -42,10 +48,13 @@ pub(super) async fn run(
 ) -> ShutdownReport {
     let end = Instant::now() + deadline;
     shared.begin_closing();
-    let unanswered = match timeout_at(end, shared.admission.until_empty()).await {
-        Ok(()) => 0,
-        Err(_) => shared.admission.count(),
-    };
+    let (mut unanswered, mut by_aggregate) = (0, Vec::new());
+    if timeout_at(end, shared.admission.until_empty()).await.is_err() {
+        unanswered = shared.admission.count();
+        by_aggregate = kinds.values().flat_map(|entry| entry.ops.unanswered(REPORTED_MAX)).collect();
+        by_aggregate.sort();
+        by_aggregate.truncate(REPORTED_MAX);
+    }
     kinds.values().for_each(|entry| entry.ops.close_all());
     if unanswered > 0 {
         // What was queued or in a handler has been answered; what is with the journal may still be decided.
@@ -63,5 +72,5 @@ pub(super) async fn run(
         }
         sleep(Duration::from_millis(5)).await;
     }
-    ShutdownReport { unanswered, journal }
+    ShutdownReport { unanswered, unanswered_by_aggregate: by_aggregate, journal }
 }
