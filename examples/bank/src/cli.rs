@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,15 +36,16 @@ Examples:
 Amounts are decimals with at most two places and are kept in cents.";
 
 const TRANSFER_HELP: &str = "\
-A transfer is a withdrawal, then a deposit. If the deposit is rejected (the payee has no account, say), or surely was not \
-stored, the payer is refunded and nothing was transferred. All steps carry one correlation id, which both histories show.
+A transfer is a withdrawal, then a deposit. If the deposit is rejected (because the payee has
+no account, say) or surely was not stored, the payer is refunded and nothing was transferred.
+All steps carry one correlation id, which both histories show.
 
 The steps are separate commits, so two things can leave a transfer half done:
 
 * A crash between them leaves the money withdrawn and not deposited.
-* When the outcome of a step is unknown (the journal failed at that moment, or a deadline passed), nothing further is \
-done, because a refund of a deposit that did happen would make money out of nothing. Exit code 4, and the message names \
-the correlation id to look for.";
+* When the outcome of a step is unknown (the journal failed at that moment, or a deadline
+  passed), nothing further is done: a refund of a deposit that did happen would make money
+  out of nothing. The exit code is 4, and the message names the correlation id to look for.";
 
 /// A bank of event-sourced accounts on onefold. Without a command it runs the demo.
 #[derive(Debug, Parser)]
@@ -156,10 +158,7 @@ fn whoami() -> String {
 
 /// Does what was typed; says what went wrong in one line, and by the exit code.
 pub async fn main(cli: Cli) -> ExitCode {
-    // Errors, and whatever RUST_LOG asks for, on stderr: stdout is for answers.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-
+    log_to_stderr(&cli);
     match commands::run(cli, &mut std::io::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if reader_left(&error) => ExitCode::SUCCESS,
@@ -168,6 +167,18 @@ pub async fn main(cli: Cli) -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Whatever RUST_LOG asks for; by default warnings, and the progress of opening a large journal. stdout is for answers.
+fn log_to_stderr(cli: &Cli) {
+    let default = match cli.command {
+        // Its kill is meant to tear the journal's last write, which is worth a warning everywhere else.
+        None | Some(Command::Demo(_)) => "error",
+        Some(_) => "warn,onefold_sled=info",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
 /// `bank list | head -1`: nobody reads on, and that is no failure.

@@ -92,7 +92,7 @@ async fn history(account: &str, bank: &Bank, out: &mut dyn Write) -> anyhow::Res
         let note = entry.owner.map(|owner| format!("by {owner}")).or(entry.transfer);
         let (version, time, event, correlation) = (entry.version, entry.time, entry.event, entry.correlation);
         let line = format!("{version:>6}  {time}  {event:<9} {change:>14} {balance:>14}  {correlation}");
-        writeln!(out, "{line}  {}", note.unwrap_or_default())?;
+        writeln!(out, "{line}{}", note.map(|note| format!("  {note}")).unwrap_or_default())?;
     }
     Ok(())
 }

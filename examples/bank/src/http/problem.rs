@@ -1,21 +1,25 @@
 //! How an error becomes an answer: one table, no decisions elsewhere.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use onefold::{ErrorKind, EventsError};
+use onefold::{Error, ErrorKind, EventsError};
 use serde::Serialize;
 
 use crate::AccountError;
 
-/// What a client may wait before it tries again after a 503, in seconds.
-const RETRY_AFTER_SECONDS: &str = "1";
+/// What a client may wait before it tries again after a 503, unless the error knows better.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An error as the client sees it: `{"error": "Rejected", "message": "…", "retry_safe": false}`.
 #[derive(Debug, Serialize)]
 pub struct Problem {
     #[serde(skip)]
     status: StatusCode,
+    #[serde(skip)]
+    retry_after: Duration,
     error: String,
     message: String,
     retry_safe: bool,
@@ -24,8 +28,7 @@ pub struct Problem {
 impl Problem {
     /// The table. `conditional` says whether the request carried an `If-Match`.
     pub fn of(error: &AccountError, conditional: bool) -> Self {
-        let kind = error.kind();
-        let status = match kind {
+        let status = match error.kind() {
             ErrorKind::InvalidId => StatusCode::BAD_REQUEST,
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
@@ -36,7 +39,12 @@ impl Problem {
             ErrorKind::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Problem { status, error: format!("{kind:?}"), message: error.to_string(), retry_safe: error.is_retry_safe() }
+        let retry_after = match error {
+            Error::Quarantined(quarantined) => quarantined.retry_after,
+            _ => RETRY_AFTER,
+        };
+        let problem = Problem::new(status, format!("{:?}", error.kind()), error.to_string());
+        Problem { retry_safe: error.is_retry_safe(), retry_after, ..problem }
     }
 
     /// A history that cannot be shown. Reading changes nothing, so it can always be tried again.
@@ -45,26 +53,77 @@ impl Problem {
             EventsError::Read { .. } => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Problem { status, error: "Unreadable".into(), message: error.to_string(), retry_safe: true }
+        Problem { retry_safe: true, ..Problem::new(status, "Unreadable", error.to_string()) }
     }
 
     /// There is no such thing.
-    pub fn not_found(message: impl Into<String>) -> Self {
-        Problem { status: StatusCode::NOT_FOUND, error: "NotFound".into(), message: message.into(), retry_safe: false }
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Problem::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
     /// The request makes no sense.
-    pub fn bad_request(status: StatusCode, message: impl Into<String>) -> Self {
-        Problem { status, error: "BadRequest".into(), message: message.into(), retry_safe: false }
+    pub(super) fn bad_request(status: StatusCode, message: impl Into<String>) -> Self {
+        Problem::new(status, "BadRequest", message)
+    }
+
+    fn new(status: StatusCode, error: impl Into<String>, message: impl Into<String>) -> Self {
+        let (error, message) = (error.into(), message.into());
+        Problem { status, retry_after: RETRY_AFTER, error, message, retry_safe: false }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(&self)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                let seconds = self.retry_after.as_secs_f64().ceil().to_string();
+                (self.status, [(header::RETRY_AFTER, seconds)], Json(self)).into_response()
+            }
+            status => (status, Json(self)).into_response(),
         }
-        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onefold::{ExpectedVersion, NotStored, NotStoredReason, OutcomeUnknown, Quarantined, StreamId, StreamVersion};
+
+    use super::*;
+    use crate::domain::AccountRejection;
+
+    #[test]
+    fn every_kind_of_error_has_its_row() {
+        let stream = StreamId::new("account", "ada").unwrap();
+        let version = Some(StreamVersion::new(3));
+        let not_stored = |reason| Error::NotStored(Box::new(NotStored { stream: stream.clone(), version, reason }));
+        let conflict = || Error::Conflict {
+            stream: stream.clone(),
+            expected: ExpectedVersion::NoStream,
+            actual: StreamVersion::new(3),
+        };
+        let (free_bytes, reserve_bytes, reason) = (1, 2, "as a test".to_owned());
+        let panicked = NotStoredReason::Panicked { stage: "handle", message: String::new() };
+        let quarantined = Quarantined { stream: stream.clone(), retry_after: Duration::from_millis(6_500), reason };
+        let unknown = OutcomeUnknown { stream: stream.clone(), version, reason: String::new() };
+
+        // The error, If-Match?, status, retry safe, Retry-After.
+        let rows: [(AccountError, bool, u16, bool, Option<&str>); 9] = [
+            (Error::Rejected(AccountRejection::AmountZero), false, 422, false, None),
+            (conflict(), false, 409, false, None),
+            (conflict(), true, 412, false, None),
+            (Error::Overloaded { stream: stream.clone(), bound: "x", limit: 1 }, false, 503, true, Some("1")),
+            (Error::DiskLow { stream: stream.clone(), free_bytes, reserve_bytes }, false, 503, true, Some("1")),
+            (not_stored(NotStoredReason::DeadlinePassed), false, 503, true, Some("1")),
+            (not_stored(panicked), false, 503, false, Some("1")),
+            (Error::Quarantined(Box::new(quarantined)), false, 503, false, Some("7")),
+            (Error::OutcomeUnknown(Box::new(unknown)), false, 504, false, None),
+        ];
+        for (error, conditional, status, retry_safe, retry_after) in rows {
+            let problem = Problem::of(&error, conditional);
+            assert_eq!((problem.error.clone(), problem.retry_safe), (format!("{:?}", error.kind()), retry_safe));
+            let response = problem.into_response();
+            let header = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap());
+            assert_eq!((response.status().as_u16(), header), (status, retry_after), "{error}");
+        }
     }
 }

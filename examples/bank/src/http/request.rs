@@ -43,6 +43,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     }
 }
 
+/// The longest deadline a client can ask for; more than that is as good as this.
+const DEADLINE_MAX: Duration = Duration::from_secs(60);
+
 /// On which terms a command is asked: both headers are optional.
 pub(super) struct Terms {
     /// `If-Match: "7"`: only if the account is at this version.
@@ -56,7 +59,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Terms {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let if_match = number(&parts.headers, header::IF_MATCH.as_str())?.map(StreamVersion::new);
-        let deadline = number(&parts.headers, "x-deadline-ms")?.map(Duration::from_millis);
+        let deadline =
+            number(&parts.headers, "x-deadline-ms")?.map(|millis| Duration::from_millis(millis).min(DEADLINE_MAX));
         Ok(Terms { if_match, deadline })
     }
 }

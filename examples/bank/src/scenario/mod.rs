@@ -35,7 +35,7 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Size { accounts: 1_000, operations: 300_000, child_duration: Duration::from_secs(3) }
+        Size { accounts: 1_000, operations: 300_000, child_duration: Duration::from_secs(2) }
     }
 }
 
@@ -104,7 +104,7 @@ async fn story(data: &Path, size: &Size, out: &mut dyn Write) -> anyhow::Result<
     writeln!(out, "{}", report::table(&rows))?;
     let rate = grouped(per_second(words.acknowledged, words.elapsed));
     writeln!(out, "The killed child got {} acknowledgements, {rate} per second.", grouped(words.acknowledged))?;
-    writeln!(out, "The journal is in {}, {} bytes.", data.display(), grouped(report::disk_bytes(data)?))?;
+    writeln!(out, "The journal is in {}, {} MB.", data.display(), grouped(report::disk_bytes(data)? / 1_000_000))?;
     Ok(())
 }
 
@@ -113,7 +113,7 @@ async fn live(bank: &Bank, size: &Size, out: &mut dyn Write) -> anyhow::Result<B
     let accounts = bank.accounts();
     let ids: Arc<[String]> = (1..=size.accounts).map(|number| format!("account-{number:04}")).collect();
 
-    writeln!(out, "1. {} accounts are opened, with {OPENING} each", grouped(size.accounts.into()))?;
+    writeln!(out, "1. {} accounts are opened, with {} each", grouped(size.accounts.into()), grouped_money(OPENING))?;
     let opened = crowd::open(accounts, &ids, OPENING).await?;
     let first = crowd::total(accounts, &ids).await?;
     let expected = Money::from_cents(OPENING.cents() * u64::from(size.accounts));

@@ -1,0 +1,139 @@
+//! The `bank` command, as a process.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// `bank` with these arguments, on the bank in `data`.
+fn bank(data: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bank"));
+    command.args(arguments.split(' ')).arg("--data").arg(data).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+/// Runs it; what it said on stdout, on stderr, and its exit code.
+fn run(data: &Path, arguments: &str) -> (String, String, Option<i32>) {
+    let Output { stdout, stderr, status } = bank(data, arguments).output().expect("to run the bank");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (text(stdout), text(stderr), status.code())
+}
+
+/// Runs what must succeed without a word on stderr.
+fn answer(data: &Path, arguments: &str) -> String {
+    let (stdout, stderr, code) = run(data, arguments);
+    assert_eq!((stderr.as_str(), code), ("", Some(0)), "{arguments}: {stdout}");
+    stdout
+}
+
+#[test]
+fn a_small_bank_is_run_from_the_command_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = &directory.path().join("bank");
+    assert_eq!(answer(data, "open ada --owner Ada"), "ada is open, it belongs to Ada\n");
+    assert_eq!(answer(data, "open bob --owner Bob"), "bob is open, it belongs to Bob\n");
+    assert_eq!(answer(data, "deposit ada 100"), "ada holds 100.00 (version 2)\n");
+    assert_eq!(answer(data, "withdraw ada 0.5"), "ada holds 99.50 (version 3)\n");
+    assert_eq!(answer(data, "transfer ada bob 12.34"), "ada holds 87.16 (version 4)\nbob holds 12.34 (version 2)\n");
+    assert_eq!(answer(data, "balance bob"), "bob holds 12.34 (version 2)\n");
+
+    let listed = answer(data, "list");
+    let words: Vec<_> = listed.split_whitespace().collect();
+    assert_eq!(words, ["ada", "87.16", "Ada", "bob", "12.34", "Bob", "2", "accounts", "99.50"]);
+
+    // Version, time, event, change, balance, correlation, note.
+    let column = |account, column| -> Vec<String> {
+        let history = answer(data, &format!("history {account}"));
+        history.lines().map(|line| line.split_whitespace().nth(column).unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(column("ada", 2), ["opened", "deposited", "withdrawn", "withdrawn"]);
+    assert_eq!(column("ada", 4)[1..], ["100.00", "99.50", "87.16"]);
+    assert_eq!(column("ada", 5)[3], column("bob", 5)[1], "both sides of a transfer carry one correlation id");
+    assert!(answer(data, "history bob").ends_with("  from ada\n"));
+}
+
+#[test]
+fn a_refused_transfer_is_refunded_and_leaves_its_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    answer(data, "open ada --owner Ada");
+    answer(data, "deposit ada 10");
+    let (stdout, stderr, code) = run(data, "transfer ada nobody 4");
+    let message = "bank: nothing was transferred, the withdrawal is refunded: account nobody is not open\n";
+    assert_eq!((stdout.as_str(), stderr.as_str(), code), ("", message, Some(3)));
+    assert_eq!(answer(data, "balance ada"), "ada holds 10.00 (version 4)\n");
+    let history = answer(data, "history ada");
+    let notes: Vec<_> = history.lines().skip(2).filter_map(|line| line.split("  ").last()).collect();
+    assert_eq!(notes, ["to nobody", "refund, not paid to nobody"]);
+}
+
+#[test]
+fn the_exit_code_says_what_kind_of_no() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    answer(data, "open ada --owner Ada");
+    let rows = [
+        ("withdraw ada 0.01", 3, "bank: account ada holds 0.00, which does not cover 0.01\n"),
+        ("deposit ada 0", 3, "bank: the amount must be more than zero\n"),
+        ("open ada --owner Bob", 3, "bank: account ada is already open, it belongs to Ada\n"),
+        ("balance nobody", 3, "bank: account nobody is not open\n"),
+        ("history nobody", 3, "bank: account nobody is not open\n"),
+        ("transfer ada ada 1", 3, "bank: a transfer needs two different accounts\n"),
+        ("deposit ada 1.234", 2, "error: invalid value '1.234' for '<AMOUNT>': \"1.234\" has fractions of a cent"),
+        ("deposit ada -1", 2, "error: invalid value '-1' for '<AMOUNT>': \"-1\" is negative"),
+        ("deposit ada", 2, "error: the following required arguments were not provided"),
+        ("rob ada", 2, "error: unrecognized subcommand 'rob'"),
+        ("serve --listen nowhere", 2, "error: invalid value 'nowhere' for '--listen"),
+    ];
+    for (arguments, code, message) in rows {
+        let (stdout, stderr, exit) = run(data, arguments);
+        assert_eq!((stdout.as_str(), exit), ("", Some(code)), "{arguments}: {stderr}");
+        assert!(stderr.starts_with(message), "{arguments}: {stderr}");
+    }
+    let (_, stderr, exit) = run(data, &format!("balance {}", "x".repeat(256)));
+    assert_eq!(exit, Some(2), "{stderr}");
+    let (_, stderr, exit) = run(&data.join("elsewhere"), "balance ada");
+    assert_eq!(exit, Some(1));
+    assert!(stderr.starts_with("bank: there is no bank in"), "{stderr}");
+}
+
+#[test]
+fn help_says_what_a_crash_does_to_a_transfer() {
+    let (help, ..) = run(Path::new("unused"), "transfer --help");
+    for phrase in ["A crash between them leaves the money withdrawn", "outcome of a step is unknown"] {
+        assert!(help.contains(phrase), "{help}");
+    }
+    let (help, ..) = run(Path::new("unused"), "--help");
+    assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
+}
+
+#[test]
+fn a_served_bank_is_locked_and_closes_on_sigterm() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    answer(data, "open ada --owner Ada");
+    let mut server = bank(data, "serve --listen 127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let address =
+        line.strip_prefix("listening on http://").and_then(|rest| rest.split(',').next()).expect("an address");
+
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.write_all(b"GET /accounts/ada HTTP/1.0\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    connection.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.0 200") && reply.contains(r#""balance":"0.00""#), "{reply}");
+
+    let (_, stderr, code) = run(data, "balance ada");
+    assert_eq!(code, Some(1), "one process per journal: {stderr}");
+    assert!(stderr.contains("open in another process"), "{stderr}");
+
+    kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!((rest.as_str(), server.wait().unwrap().code()), ("closed cleanly\n", Some(0)));
+    assert_eq!(answer(data, "balance ada"), "ada holds 0.00 (version 1)\n");
+}

@@ -1,0 +1,3 @@
+//! What the tests of the bank share.
+
+pub(crate) mod server;
