@@ -94,7 +94,7 @@ impl SledConfig {
             segment_bytes: 64 * MIB,
             queue_appends_max: 131_072,
             queue_bytes_max: 128 * MIB,
-            overlay_bytes_max: 128 * MIB,
+            overlay_bytes_max: 64 * MIB,
             dirty_heads_max: 262_144,
             checkpoint_bytes: 512 * MIB,
             group_commits_max: 8_192,
@@ -122,7 +122,7 @@ impl SledConfig {
         /// Bytes of appends waiting for the writer at most; default 128 MiB. At the bound `append` hands the append back,
         /// unless nothing is waiting.
         queue_bytes_max: usize;
-        /// Bytes of durable commits that are not in sled yet at most; default 128 MiB. At the bound the writer waits for
+        /// Bytes of durable commits that are not in sled yet at most; default 64 MiB. At the bound the writer waits for
         /// the applier, and appends for the writer.
         overlay_bytes_max: usize;
         /// Streams whose head changed since the last checkpoint at most; default 262,144, at least 1,024. Half of it

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use onefold_core::Aggregate;
 use onefold_core::ExpectedVersion;
-use onefold_core::journal::{Acknowledge, Acknowledgement, Append, AppendPart, EncodedEvents};
-use tracing::Span;
+use onefold_core::journal::{Acknowledge, Acknowledgement, Append, AppendPart, EncodedEvents, Journal};
 
 use super::call::Envelope;
 use super::execution::Commit;
@@ -17,43 +16,59 @@ use super::instance::Instance;
 use crate::error::{Error, NotStoredReason};
 use crate::telemetry;
 
+/// An append for which the journal has no room yet.
+pub(crate) struct Refused(Append);
+
 /// Releases an answer that stores nothing.
-pub(crate) async fn release<A: Aggregate>(instance: &Instance<A>, call: Arc<dyn Envelope<A>>) {
+pub(crate) fn release<A: Aggregate>(instance: &Instance<A>, call: Arc<dyn Envelope<A>>) -> Result<(), Refused> {
     if !instance.slot.is_settled() {
         let expected = ExpectedVersion::Exact(instance.version);
-        return submit(instance, call, expected, EncodedEvents::NONE, Vec::new(), Span::none()).await;
+        return submit(instance, call, expected, EncodedEvents::NONE, Vec::new());
     }
     if instance.session.is_live() {
-        return call.release_held();
+        call.release_held();
+        return Ok(());
     }
     // Another runtime opened the stream: what is in memory may be old.
     instance.slot.break_down();
     let (stream, version) = (&instance.slot.stream, Some(instance.version));
     call.answer(Error::not_stored(stream, version, NotStoredReason::Superseded));
+    Ok(())
 }
 
 /// Hands a decision to the journal.
-pub(crate) async fn append<A: Aggregate>(instance: &Instance<A>, call: Arc<dyn Envelope<A>>, commit: Commit) {
+pub(crate) fn append<A: Aggregate>(
+    instance: &Instance<A>,
+    call: Arc<dyn Envelope<A>>,
+    commit: Commit,
+) -> Result<(), Refused> {
     let span = telemetry::append_span(&instance.slot.stream, instance.version, commit.events.count());
-    submit(instance, call, commit.expected, commit.events, commit.metadata, span).await;
+    span.in_scope(|| submit(instance, call, commit.expected, commit.events, commit.metadata))
 }
 
-async fn submit<A: Aggregate>(
+fn submit<A: Aggregate>(
     instance: &Instance<A>,
     call: Arc<dyn Envelope<A>>,
     expected: ExpectedVersion,
     events: EncodedEvents,
     metadata: Vec<u8>,
-    span: Span,
-) {
+) -> Result<(), Refused> {
     let acknowledgement = Acknowledgement::new(call as Arc<dyn Acknowledge>);
     let part = AppendPart { session: instance.session.clone(), expected, events };
     // IMPORTANT: counted before the journal can acknowledge it.
     instance.slot.submitted();
-    let journal = &instance.slot.shared.journal;
-    let mut append = Append::new(part, metadata, acknowledgement);
-    while let Err(refused) = span.in_scope(|| journal.append(append)) {
-        append = refused;
-        journal.capacity().await;
+    instance.slot.shared.journal.append(Append::new(part, metadata, acknowledgement)).map_err(Refused)
+}
+
+impl Refused {
+    /// Waits until the journal has room. The aggregate handles nothing meanwhile, which keeps the order.
+    pub(crate) async fn retry(self, journal: &dyn Journal) {
+        let mut append = self.0;
+        while let Err(refused) = {
+            journal.capacity().await;
+            journal.append(append)
+        } {
+            append = refused;
+        }
     }
 }

@@ -73,25 +73,40 @@ async fn serve<A: Aggregate>(kind: &Kind<A>, instance: &mut Instance<A>) -> Ende
 /// Runs one call and passes its outcome on to the gate.
 async fn run<A: Aggregate>(kind: &Kind<A>, instance: &mut Instance<A>, call: Arc<dyn Envelope<A>>) {
     let executed = AssertUnwindSafe(call.clone().execute(instance)).catch_unwind().await;
-    match executed {
-        Ok(Execution::Skipped | Execution::Done) => {}
-        Ok(Execution::Answered) => gate::release(instance, call).await,
+    let passed_on = match executed {
+        Ok(Execution::Skipped | Execution::Done) => Ok(()),
+        Ok(Execution::Answered) => gate::release(instance, call),
         Ok(Execution::Decided(commit)) => {
             instance.slot.weigh(instance.state.weight());
-            gate::append(instance, call, commit).await;
+            gate::append(instance, call, commit)
         }
         Err(panic) => {
-            let (stage, message) = (instance.stage.name(), panic_message(&*panic));
-            let stream = &instance.slot.stream;
-            telemetry::panicked(stream, stage, &message);
-            instance.slot.break_down();
-            kind.crashes.strike(stream, &format!("{stage} panicked: {message}"), false);
-            let reason = NotStoredReason::Panicked { stage, message };
-            call.answer(Error::not_stored(stream, Some(instance.version), reason));
-            if let Some(quarantined) = kind.crashes.check(&instance.slot.stream) {
-                instance.slot.fail_waiting(|| Error::Quarantined(Box::new(quarantined.clone())));
-            }
+            crashed(kind, instance, call, &*panic);
+            Ok(())
         }
+    };
+    if let Err(refused) = passed_on {
+        // Boxed: it is rare, and every idle instance would keep its room.
+        Box::pin(refused.retry(&*instance.slot.shared.journal)).await;
+    }
+}
+
+/// A panic in the aggregate's code: its caller is told, the state is thrown away, and too many of them quarantine it.
+fn crashed<A: Aggregate>(
+    kind: &Kind<A>,
+    instance: &Instance<A>,
+    call: Arc<dyn Envelope<A>>,
+    panic: &(dyn std::any::Any + Send),
+) {
+    let (stage, message) = (instance.stage.name(), panic_message(panic));
+    let stream = &instance.slot.stream;
+    telemetry::panicked(stream, stage, &message);
+    instance.slot.break_down();
+    kind.crashes.strike(stream, &format!("{stage} panicked: {message}"), false);
+    let reason = NotStoredReason::Panicked { stage, message };
+    call.answer(Error::not_stored(stream, Some(instance.version), reason));
+    if let Some(quarantined) = kind.crashes.check(stream) {
+        instance.slot.fail_waiting(|| Error::Quarantined(Box::new(quarantined.clone())));
     }
 }
 
