@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::limits::{AGGREGATE_TYPE_BYTES_MAX, ID_BYTES_MAX};
@@ -15,8 +16,13 @@ use crate::limits::{AGGREGATE_TYPE_BYTES_MAX, ID_BYTES_MAX};
 /// assert!(AggregateId::new("").is_err());
 /// # Ok::<_, onefold_core::InvalidId>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AggregateId(Arc<str>);
+#[derive(Clone)]
+pub struct AggregateId {
+    /// The id, or the name of the stream it is part of.
+    name: Arc<str>,
+    /// Where in the name the id begins.
+    start: u8,
+}
 
 impl AggregateId {
     /// Checks and wraps an id.
@@ -27,7 +33,7 @@ impl AggregateId {
     pub fn new(id: impl AsRef<str>) -> Result<Self, InvalidId> {
         let id = id.as_ref();
         Self::check(id)?;
-        Ok(AggregateId(id.into()))
+        Ok(AggregateId { name: id.into(), start: 0 })
     }
 
     /// Checks an id without keeping it; allocates nothing when it is good.
@@ -63,31 +69,58 @@ impl AggregateId {
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name[usize::from(self.start)..]
+    }
+}
+
+impl PartialEq for AggregateId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for AggregateId {}
+
+impl PartialOrd for AggregateId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for AggregateId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+/// As its text, because of `Borrow<str>`.
+impl Hash for AggregateId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
 impl AsRef<str> for AggregateId {
     fn as_ref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl Borrow<str> for AggregateId {
     fn borrow(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl fmt::Debug for AggregateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
 impl fmt::Display for AggregateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -146,6 +179,11 @@ impl StreamId {
     /// The aggregate id.
     pub fn aggregate_id(&self) -> &str {
         &self.name[usize::from(self.type_bytes) + 1..]
+    }
+
+    /// The aggregate id as a value of its own, which shares this name's memory.
+    pub fn id(&self) -> AggregateId {
+        AggregateId { name: self.name.clone(), start: self.type_bytes + 1 }
     }
 
     /// `type/id`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use dashmap::{DashMap, Entry};
-use onefold_core::{Aggregate, AggregateId, InvalidId, StreamId};
+use onefold_core::{Aggregate, InvalidId, StreamId};
 
 use super::quarantine::Crashes;
 use super::slot::Slot;
@@ -49,18 +49,18 @@ impl<A: Aggregate> Kind<A> {
             return Ok(Found::Used(used));
         }
         let stream = StreamId::new(A::TYPE, id)?;
-        let new = || Ok::<_, InvalidId>(Slot::new(self, AggregateId::new(id)?, stream.clone()));
+        let new = || Slot::new(self, stream.clone());
         // IMPORTANT: the entry is held from here on, so that there is exactly one new slot.
         match self.slots.entry(CompactString::new(id)) {
             Entry::Occupied(mut entry) => {
                 if let Some(used) = use_slot(entry.get()) {
                     return Ok(Found::Used(used));
                 }
-                entry.insert(new()?);
+                entry.insert(new());
                 Ok(use_slot(entry.get()).map(Found::New).expect("a new slot is open"))
             }
             Entry::Vacant(entry) => {
-                let entry = entry.insert(new()?);
+                let entry = entry.insert(new());
                 Ok(use_slot(&entry).map(Found::New).expect("a new slot is open"))
             }
         }
@@ -68,7 +68,7 @@ impl<A: Aggregate> Kind<A> {
 
     /// Takes a closed slot out of the registry, unless its successor is already there.
     pub(crate) fn forget(&self, slot: &Slot<A>) {
-        self.slots.remove_if(slot.id.as_str(), |_, known| known.key == slot.key);
+        self.slots.remove_if(slot.stream.aggregate_id(), |_, known| known.key == slot.key);
     }
 }
 

@@ -21,6 +21,7 @@
 pub(crate) mod actor;
 pub(crate) mod call;
 pub(crate) mod execution;
+pub(crate) mod fifo;
 pub(crate) mod gate;
 pub(crate) mod instance;
 pub(crate) mod kind;

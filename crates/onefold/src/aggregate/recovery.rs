@@ -28,11 +28,11 @@ pub(crate) enum RecoveryFailure {
     Passing(String),
 }
 
-/// Brings the instance of `slot` back, within `recovery_timeout`.
+/// Brings the instance of `slot` back, boxed as it lives on, within `recovery_timeout`.
 pub(crate) async fn recover<A: Aggregate>(
     kind: &Arc<Kind<A>>,
     slot: &Arc<Slot<A>>,
-) -> Result<Instance<A>, RecoveryFailure> {
+) -> Result<Box<Instance<A>>, RecoveryFailure> {
     let limit = slot.shared.config.recovery_timeout;
     let recovering = replay(kind, slot).instrument(telemetry::recovery_span(&slot.stream));
     match timeout(limit, recovering).await {
@@ -41,21 +41,21 @@ pub(crate) async fn recover<A: Aggregate>(
     }
 }
 
-async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Result<Instance<A>, RecoveryFailure> {
+async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Result<Box<Instance<A>>, RecoveryFailure> {
     let shared = &slot.shared;
     // Always open first: it ends the session of any earlier incarnation, and waits for what that left undecided.
     let permit = shared.recoveries.acquire().await;
     let opened = shared.journal.open(&slot.stream).await?;
     drop(permit);
-    let context = Context::new(kind.services.clone(), slot.id.clone(), shared.clock.clone(), slot.clone());
-    let mut instance = Instance {
+    let context = Context::new(kind.services.clone(), slot.stream.id(), shared.clock.clone(), slot.clone());
+    let mut instance = Box::new(Instance {
         state: A::default(),
         version: StreamVersion::EMPTY,
         session: opened.session,
         context,
         slot: slot.clone(),
         stage: Stage::Apply,
-    };
+    });
     if opened.head > StreamVersion::EMPTY {
         let mut chunks = shared.journal.read_stream(&slot.stream, StreamVersion::EMPTY);
         loop {

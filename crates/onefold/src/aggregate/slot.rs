@@ -3,18 +3,18 @@
 //! Everything that decides whether the slot may close sits under one lock. Lock order: a call's own lock may be held when
 //! the slot's is taken, never the other way round.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::future::BoxFuture;
-use onefold_core::{Aggregate, AggregateId, AwaitDurable, StreamId};
+use onefold_core::{Aggregate, AwaitDurable, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::actor;
 use super::call::Envelope;
+use super::fifo::Fifo;
 use super::kind::Kind;
 use crate::error::{Error, NotStoredReason};
 use crate::runtime::residency::Resident;
@@ -27,7 +27,6 @@ pub(crate) struct Slot<A: Aggregate> {
     /// Unique in the process, for the detection of re-entrance.
     pub(crate) key: u64,
     pub(crate) stream: StreamId,
-    pub(crate) id: AggregateId,
     pub(crate) shared: Arc<Shared>,
     kind: Weak<Kind<A>>,
     queue: Mutex<Queue<A>>,
@@ -42,7 +41,7 @@ pub(crate) struct Slot<A: Aggregate> {
 }
 
 struct Queue<A: Aggregate> {
-    calls: VecDeque<Queued<A>>,
+    calls: Fifo<Queued<A>>,
     mode: Mode,
     /// The actor, when it waits: for a call, for what is in flight, or for a handler.
     actor: Option<Waker>,
@@ -90,9 +89,9 @@ pub(crate) enum Next<A: Aggregate> {
 static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
 
 impl<A: Aggregate> Slot<A> {
-    pub(crate) fn new(kind: &Arc<Kind<A>>, id: AggregateId, stream: StreamId) -> Arc<Self> {
+    pub(crate) fn new(kind: &Arc<Kind<A>>, stream: StreamId) -> Arc<Self> {
         let queue = Queue {
-            calls: VecDeque::new(),
+            calls: Fifo::default(),
             mode: Mode::Vacant,
             actor: None,
             in_flight: 0,
@@ -103,7 +102,6 @@ impl<A: Aggregate> Slot<A> {
         Arc::new(Slot {
             key: NEXT_KEY.fetch_add(1, Ordering::Relaxed),
             stream,
-            id,
             shared: kind.shared.clone(),
             kind: Arc::downgrade(kind),
             queue: Mutex::new(queue),
@@ -126,7 +124,7 @@ impl<A: Aggregate> Slot<A> {
         if queue.admitted as usize > limit {
             return Pushed::Full;
         }
-        queue.calls.push_back(call);
+        queue.calls.push(call);
         Pushed::Queued(queue.actor.take())
     }
 
@@ -141,7 +139,7 @@ impl<A: Aggregate> Slot<A> {
         if queue.broken {
             return Poll::Ready(Next::Broken);
         }
-        if let Some(call) = queue.calls.pop_front() {
+        if let Some(call) = queue.calls.pop() {
             return Poll::Ready(Next::Call(call));
         }
         if queue.mode != Mode::Closed && queue.is_idle() && self.shared.residency.has_line() {
@@ -150,10 +148,7 @@ impl<A: Aggregate> Slot<A> {
         if queue.mode == Mode::Closed {
             return Poll::Ready(Next::Closed);
         }
-        // What grew in a rush is given back when it is over.
-        if queue.calls.capacity() > 16 {
-            queue.calls.shrink_to(4);
-        }
+        queue.calls.shrink();
         queue.park(cx);
         Poll::Pending
     }
@@ -238,8 +233,8 @@ impl<A: Aggregate> Slot<A> {
 
     /// Answers everything that waits.
     pub(crate) fn fail_waiting(&self, error: impl Fn() -> Error<A::Rejection>) {
-        let calls = std::mem::take(&mut self.queue.lock().calls);
-        calls.into_iter().for_each(|call| call.answer(error()));
+        let mut calls = std::mem::take(&mut self.queue.lock().calls);
+        std::iter::from_fn(|| calls.pop()).for_each(|call| call.answer(error()));
     }
 
     /// Closes if nothing waits and nothing is in flight; the actor ends then.
