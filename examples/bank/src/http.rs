@@ -60,7 +60,10 @@ pub async fn serve(
     };
     let served = tokio::select! {
         served = server => served,
-        () = overdue => Ok(tracing::warn!("some connections were still open {DRAIN_DEADLINE:?} after the signal to stop")),
+        () = overdue => {
+            tracing::warn!("some connections were still open {DRAIN_DEADLINE:?} after the signal to stop");
+            Ok(())
+        }
     };
     bank.close().await?;
     Ok(served?)

@@ -31,6 +31,12 @@ impl Money {
         Money { cents }
     }
 
+    /// So many whole units of 100 cents.
+    pub const fn from_units(units: u32) -> Self {
+        // Widening, and a product that cannot overflow; `u64::from` is not const.
+        Money { cents: units as u64 * 100 }
+    }
+
     /// The amount in cents.
     pub const fn cents(self) -> u64 {
         self.cents

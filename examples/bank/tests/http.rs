@@ -45,7 +45,9 @@ fn every_problem_has_its_status_and_says_whether_to_retry() {
     let long_owner = json!({"owner": "x".repeat(1_100_000)}).to_string();
     let (ada, nobody, if_match) = ("/accounts/ada/deposit", "/accounts/nobody/deposit", ["if-match: \"7\""]);
 
-    let rows: [(&str, &[&str], &str, u16, &str, bool); 16] = [
+    // Path, headers, body; status, error, retry safe.
+    type Row<'a> = (&'a str, &'a [&'a str], &'a str, u16, &'a str, bool);
+    let rows: [Row<'_>; 16] = [
         (&long_id, &[], r#"{"owner": "X"}"#, 400, "InvalidId", false),
         ("/accounts/a%0Ab", &[], r#"{"owner": "X"}"#, 400, "InvalidId", false),
         ("/accounts/wordy", &[], &long_owner, 413, "TooLarge", false),

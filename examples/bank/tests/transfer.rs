@@ -24,7 +24,7 @@ impl Bank {
         for owner in ["ada", "bob"] {
             accounts.ask(owner, Open { owner: owner.to_owned() }).await.unwrap();
         }
-        accounts.ask("ada", Deposit { amount: Money::from_cents(100_00) }).await.unwrap();
+        accounts.ask("ada", Deposit { amount: money("100.00") }).await.unwrap();
         Bank { accounts, faults, _runtime: runtime }
     }
 
@@ -33,14 +33,14 @@ impl Bank {
         self.faults.append(when.of(&StreamId::new("account", account).unwrap()), fault);
     }
 
-    async fn transfer(&self, to: &str, cents: u64) -> Result<Transferred, TransferError> {
-        transfer(&self.accounts, "ada", to, Money::from_cents(cents)).await
+    async fn transfer(&self, to: &str, amount: &str) -> Result<Transferred, TransferError> {
+        transfer(&self.accounts, "ada", to, money(amount)).await
     }
 
-    /// What both accounts hold, in cents.
-    async fn balances(&self) -> (u64, u64) {
-        let balance = async |id| self.accounts.read(id, Account::balance).await.unwrap().cents();
-        (balance("ada").await, balance("bob").await)
+    /// What both accounts hold.
+    async fn balances(&self) -> [String; 2] {
+        let balance = async |id| self.accounts.read(id, Account::balance).await.unwrap().to_string();
+        [balance("ada").await, balance("bob").await]
     }
 
     /// The transfers' steps in an account's history.
@@ -54,6 +54,10 @@ impl Bank {
     }
 }
 
+fn money(text: &str) -> Money {
+    text.parse().unwrap()
+}
+
 fn step(text: &str, correlation: CorrelationId) -> (String, CorrelationId) {
     (text.to_owned(), correlation)
 }
@@ -61,9 +65,9 @@ fn step(text: &str, correlation: CorrelationId) -> (String, CorrelationId) {
 #[tokio::test]
 async fn both_sides_carry_the_same_correlation() {
     let bank = Bank::open().await;
-    let done = bank.transfer("bob", 12_34).await.unwrap();
-    assert_eq!((done.from.balance.cents(), done.to.balance.cents()), (87_66, 12_34));
-    assert_eq!(bank.balances().await, (87_66, 12_34));
+    let done = bank.transfer("bob", "12.34").await.unwrap();
+    assert_eq!([done.from.balance, done.to.balance], [money("87.66"), money("12.34")]);
+    assert_eq!(bank.balances().await, ["87.66", "12.34"]);
     assert_eq!(bank.steps("ada").await, [step("to bob", done.correlation)]);
     assert_eq!(bank.steps("bob").await, [step("from ada", done.correlation)]);
 }
@@ -72,19 +76,20 @@ async fn both_sides_carry_the_same_correlation() {
 async fn a_refused_withdrawal_leaves_no_trace() {
     let bank = Bank::open().await;
     assert!(matches!(
-        bank.transfer("bob", 100_01).await,
+        bank.transfer("bob", "100.01").await,
         Err(TransferError::NothingHappened(AccountError::Rejected(_)))
     ));
-    assert!(matches!(bank.transfer("ada", 1).await, Err(TransferError::SameAccount)));
-    assert_eq!((bank.balances().await, bank.steps("ada").await), ((100_00, 0), vec![]));
+    assert!(matches!(bank.transfer("ada", "0.01").await, Err(TransferError::SameAccount)));
+    assert_eq!(bank.balances().await, ["100.00", "0.00"]);
+    assert_eq!(bank.steps("ada").await, []);
 }
 
 #[tokio::test]
 async fn a_rejected_deposit_is_refunded() {
     let bank = Bank::open().await;
-    let refused = bank.transfer("nobody", 10_00).await;
+    let refused = bank.transfer("nobody", "10.00").await;
     assert!(matches!(refused, Err(TransferError::Refunded(AccountError::Rejected(_)))), "{refused:?}");
-    assert_eq!(bank.balances().await, (100_00, 0));
+    assert_eq!(bank.balances().await, ["100.00", "0.00"]);
     let steps = bank.steps("ada").await;
     let correlation = steps[0].1;
     assert_eq!(steps, [step("to nobody", correlation), step("refund, not paid to nobody", correlation)]);
@@ -94,31 +99,31 @@ async fn a_rejected_deposit_is_refunded() {
 async fn a_deposit_that_surely_was_not_stored_is_refunded() {
     let bank = Bank::open().await;
     bank.fail("bob", When::next(1), AppendFault::FailBeforeWrite);
-    let refused = bank.transfer("bob", 10_00).await;
+    let refused = bank.transfer("bob", "10.00").await;
     assert!(matches!(refused, Err(TransferError::Refunded(AccountError::NotStored(_)))), "{refused:?}");
-    assert_eq!(bank.balances().await, (100_00, 0));
+    assert_eq!(bank.balances().await, ["100.00", "0.00"]);
 }
 
 /// A refund here would make 10.00 out of nothing, because the deposit did happen.
 #[tokio::test]
 async fn a_deposit_that_is_perhaps_stored_is_not_refunded() {
-    for (fault, bob) in [(AppendFault::FailAfterWrite, 10_00), (AppendFault::LoseWrite, 0)] {
+    for (fault, bob) in [(AppendFault::FailAfterWrite, "10.00"), (AppendFault::LoseWrite, "0.00")] {
         let bank = Bank::open().await;
         bank.fail("bob", When::next(1), fault);
-        let unknown = bank.transfer("bob", 10_00).await;
+        let unknown = bank.transfer("bob", "10.00").await;
         assert!(matches!(unknown, Err(TransferError::DepositUnknown { .. })), "{unknown:?}");
-        assert_eq!(bank.balances().await, (90_00, bob));
+        assert_eq!(bank.balances().await, ["90.00", bob]);
     }
 }
 
 #[tokio::test]
 async fn nothing_is_deposited_after_a_withdrawal_that_is_perhaps_stored() {
-    for (fault, ada) in [(AppendFault::FailAfterWrite, 90_00), (AppendFault::LoseWrite, 100_00)] {
+    for (fault, ada) in [(AppendFault::FailAfterWrite, "90.00"), (AppendFault::LoseWrite, "100.00")] {
         let bank = Bank::open().await;
         bank.fail("ada", When::next(1), fault);
-        let unknown = bank.transfer("bob", 10_00).await;
+        let unknown = bank.transfer("bob", "10.00").await;
         assert!(matches!(unknown, Err(TransferError::WithdrawalUnknown { .. })), "{unknown:?}");
-        assert_eq!(bank.balances().await, (ada, 0));
+        assert_eq!(bank.balances().await, [ada, "0.00"]);
     }
 }
 
@@ -128,16 +133,16 @@ async fn a_refund_is_tried_again_while_it_surely_was_not_stored() {
     // Of what is appended to ada from now on, the second and the third: the withdrawal passes, two refunds do not.
     bank.fail("ada", When::nth(2), AppendFault::FailBeforeWrite);
     bank.fail("ada", When::nth(2), AppendFault::FailBeforeWrite);
-    let refused = bank.transfer("nobody", 10_00).await;
+    let refused = bank.transfer("nobody", "10.00").await;
     assert!(matches!(refused, Err(TransferError::Refunded(_))), "{refused:?}");
-    assert_eq!(bank.balances().await, (100_00, 0));
+    assert_eq!(bank.balances().await, ["100.00", "0.00"]);
 }
 
 #[tokio::test]
 async fn a_refund_that_is_perhaps_stored_is_not_repeated() {
     let bank = Bank::open().await;
     bank.fail("ada", When::nth(2), AppendFault::FailAfterWrite);
-    let unknown = bank.transfer("nobody", 10_00).await;
+    let unknown = bank.transfer("nobody", "10.00").await;
     assert!(matches!(unknown, Err(TransferError::NotRefunded { .. })), "{unknown:?}");
-    assert_eq!(bank.balances().await, (100_00, 0));
+    assert_eq!(bank.balances().await, ["100.00", "0.00"]);
 }

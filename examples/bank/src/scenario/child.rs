@@ -22,15 +22,19 @@ const ACCOUNTS: usize = 64;
 const CLIENTS_PER_ACCOUNT: u64 = 4;
 
 /// What is paid into each account first, and the largest amount afterwards.
-const FIRST_DEPOSIT: Money = Money::from_cents(1_000_00);
-const AMOUNT_CENTS_MAX: u64 = 100_00;
+const FIRST_DEPOSIT: Money = Money::from_units(1_000);
+const AMOUNT_CENTS_MAX: u64 = 10_000;
 
 /// The accounts that the child uses.
 pub(super) fn account_ids() -> impl Iterator<Item = String> {
     (0..ACCOUNTS).map(|number| format!("killed-{number:02}"))
 }
 
-/// Runs until it is killed, or until nobody listens.
+/// Runs until it is killed.
+///
+/// # Errors
+///
+/// Anything that ends it earlier, such as that nobody listens to it any more.
 pub async fn child(data: &Path) -> anyhow::Result<()> {
     let bank = Bank::open(data).await?;
     let numbers = Arc::new(AtomicU64::new(1));

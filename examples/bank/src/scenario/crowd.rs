@@ -24,10 +24,10 @@ const CLIENTS_MAX: u32 = 4_000;
 const CROWD_DURATION_MAX: Duration = Duration::from_secs(8);
 
 /// What each account starts with.
-pub(super) const OPENING: Money = Money::from_cents(1_000_00);
+pub(super) const OPENING: Money = Money::from_units(1_000);
 
 /// The largest amount of one operation: large enough that some are rejected.
-const AMOUNT_CENTS_MAX: u64 = 500_00;
+const AMOUNT_CENTS_MAX: u64 = 50_000;
 
 /// Opens the accounts and pays the first deposit into each.
 pub(super) async fn open(accounts: &Aggregates<Account>, ids: &[String], first_deposit: Money) -> anyhow::Result<Work> {

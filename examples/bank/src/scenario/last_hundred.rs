@@ -19,7 +19,7 @@ use crate::{AccountError, Money};
 pub(super) const DUELS: usize = 100;
 
 /// What each of them holds, and what both sides want.
-pub(super) const LAST: Money = Money::from_cents(100_00);
+pub(super) const LAST: Money = Money::from_units(100);
 
 /// Runs the duels, and checks that each has one winner.
 pub(super) async fn run(accounts: &Aggregates<Account>) -> anyhow::Result<Work> {
