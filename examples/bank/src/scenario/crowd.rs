@@ -89,7 +89,7 @@ pub(super) fn clients(operations: u32) -> u32 {
 
 /// Lets the crowd make `operations` operations, or as many as there is time for, on a progress bar.
 pub(super) async fn run(accounts: &Aggregates<Account>, ids: Arc<[String]>, operations: u32) -> anyhow::Result<Crowd> {
-    let style = ProgressStyle::with_template("   {bar:40} {human_pos}/{human_len} operations, {per_sec}")?;
+    let style = ProgressStyle::with_template("   {bar:40} {human_pos}/{human_len} operations")?;
     let progress = ProgressBar::new(operations.into()).with_style(style);
     let tickets = Arc::new(AtomicU32::new(0));
     let start = Instant::now();

@@ -126,7 +126,8 @@ async fn live(bank: &Bank, size: &Size, out: &mut dyn Write) -> anyhow::Result<B
     let total = crowd::total(accounts, &ids).await?;
     crowd::check_conserved(first, &crowd, total)?;
     let (done, rejected) = (grouped(crowd.operations()), grouped(crowd.rejected()));
-    writeln!(out, "   {done} operations, {rejected} of them rejected for lack of money.")?;
+    let seconds = crowd.deposits.elapsed().as_secs_f64();
+    writeln!(out, "   {done} operations in {seconds:.1} s, {rejected} of them rejected for lack of money.")?;
     let [before, paid_in, paid_out, after] = [first, crowd.paid_in(), crowd.paid_out(), total].map(grouped_money);
     writeln!(out, "   To the cent: {before} + {paid_in} paid in - {paid_out} paid out = {after}.\n")?;
 
