@@ -1,6 +1,6 @@
 //! A bank: the accounts in one data directory, from opening the journal to closing it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -16,7 +16,6 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Bank {
     runtime: Runtime,
     accounts: Aggregates<Account>,
-    data: PathBuf,
 }
 
 impl Bank {
@@ -31,7 +30,7 @@ impl Bank {
         let journal = tokio::task::spawn_blocking(move || SledJournal::open(directory)).await?;
         let runtime = Runtime::builder(journal?).aggregate::<Account>(()).start().await?;
         let accounts = runtime.aggregates::<Account>()?;
-        Ok(Bank { runtime, accounts, data: data.to_owned() })
+        Ok(Bank { runtime, accounts })
     }
 
     /// Opens a bank that exists already.
@@ -53,11 +52,6 @@ impl Bank {
     /// The runtime under the accounts.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
-    }
-
-    /// Where the journal lies.
-    pub fn data(&self) -> &Path {
-        &self.data
     }
 
     /// Does some work and closes the bank, whatever came of the work.

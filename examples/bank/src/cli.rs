@@ -22,7 +22,7 @@ Exit codes:
   1  failed: a broken promise in the demo, a journal that cannot be opened, an error of the disk
   2  wrong usage: an unknown option, a text that is not an amount or not an account's id
   3  rejected by the bank: nothing happened
-  4  outcome unknown: it may have happened, `bank history` tells";
+  4  outcome unknown, or a transfer half done: `bank history` tells";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -158,10 +158,11 @@ fn whoami() -> String {
 
 /// Does what was typed; says what went wrong in one line, and by the exit code.
 pub async fn main(cli: Cli) -> ExitCode {
-    log_to_stderr(&cli);
+    let is_demo = matches!(cli.command, None | Some(Command::Demo(_)));
+    log_to_stderr(is_demo);
     match commands::run(cli, &mut std::io::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if reader_left(&error) => ExitCode::SUCCESS,
+        Err(error) if !is_demo && reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bank: {error:#}");
             ExitCode::from(exit_code(&error))
@@ -170,18 +171,15 @@ pub async fn main(cli: Cli) -> ExitCode {
 }
 
 /// Whatever RUST_LOG asks for; by default warnings, and the progress of opening a large journal. stdout is for answers.
-fn log_to_stderr(cli: &Cli) {
-    let default = match cli.command {
-        // Its kill is meant to tear the journal's last write, which is worth a warning everywhere else.
-        None | Some(Command::Demo(_)) => "error",
-        Some(_) => "warn,onefold_sled=info",
-    };
+fn log_to_stderr(is_demo: bool) {
+    // The demo's kill is meant to tear the journal's last write, which is worth a warning everywhere else.
+    let default = if is_demo { "error" } else { "warn,onefold_sled=info" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
-/// `bank list | head -1`: nobody reads on, and that is no failure.
+/// `bank list | head -1`: nobody reads on, and that is no failure, except of a demo that did not come to its end.
 fn reader_left(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
