@@ -18,7 +18,7 @@ use crate::domain::{Account, Deposit, Open, Withdraw};
 use crate::{AccountError, Bank, Money};
 
 /// How many accounts the child uses, and how many clients are at each.
-const ACCOUNTS: usize = 64;
+const ACCOUNTS: u64 = 64;
 const CLIENTS_PER_ACCOUNT: u64 = 4;
 
 /// What is paid into each account first, and the largest amount afterwards.
@@ -26,7 +26,7 @@ const FIRST_DEPOSIT: Money = Money::from_units(1_000);
 const AMOUNT_CENTS_MAX: u64 = 10_000;
 
 /// The accounts that the child uses.
-pub(super) fn account_ids() -> impl Iterator<Item = String> {
+pub(super) fn account_ids() -> impl Iterator<Item = String> + Clone {
     (0..ACCOUNTS).map(|number| format!("killed-{number:02}"))
 }
 
@@ -37,16 +37,14 @@ pub(super) fn account_ids() -> impl Iterator<Item = String> {
 /// Anything that ends it earlier, such as that nobody listens to it any more.
 pub async fn child(data: &Path) -> anyhow::Result<()> {
     let bank = Bank::open(data).await?;
+    for id in account_ids() {
+        bank.accounts().ask(&id, Open { owner: "the child".to_owned() }).await?;
+    }
     let numbers = Arc::new(AtomicU64::new(1));
     let mut clients = JoinSet::new();
-    for (account, id) in account_ids().enumerate() {
-        bank.accounts().ask(&id, Open { owner: "the child".to_owned() }).await?;
-        for client in 0..CLIENTS_PER_ACCOUNT {
-            let random = StdRng::seed_from_u64(account as u64 * CLIENTS_PER_ACCOUNT + client);
-            let client =
-                Client { accounts: bank.accounts().clone(), id: id.clone(), numbers: Arc::clone(&numbers), random };
-            clients.spawn(client.run());
-        }
+    for (id, seed) in account_ids().cycle().zip(0..ACCOUNTS * CLIENTS_PER_ACCOUNT) {
+        let (accounts, numbers) = (bank.accounts().clone(), Arc::clone(&numbers));
+        clients.spawn(Client { accounts, id, numbers, random: StdRng::seed_from_u64(seed) }.run());
     }
     while let Some(ended) = clients.join_next().await {
         ended??;
@@ -91,7 +89,7 @@ impl Client {
     }
 }
 
-/// One line, in one write, at once.
+/// One line, in one write, at once. It blocks while the pipe is full: the parent reads on.
 fn say(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(format!("{line}\n").as_bytes())?;
