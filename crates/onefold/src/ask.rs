@@ -18,6 +18,7 @@ use crate::aggregate::kind::Kind;
 use crate::aggregate::scope::Scope;
 use crate::dispatch::{self, Sent};
 use crate::error::Error;
+use crate::instant;
 
 pin_project! {
     /// A command on its way; resolves to its reply. See [`Aggregates::ask`](crate::Aggregates::ask).
@@ -187,7 +188,7 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
         if let Some(mut work) = this.work.take() {
             let shared = &this.kind.shared;
             let now = Instant::now();
-            let deadline = now + this.limit.unwrap_or(shared.config.deadline);
+            let deadline = instant::after(now, this.limit.unwrap_or(shared.config.deadline));
             let (scope, chain) = match Scope::current() {
                 Some((command, correlation, chain)) => (Some((command, correlation)), Some(chain)),
                 None => (None, None),

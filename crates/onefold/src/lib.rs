@@ -61,6 +61,7 @@ mod dispatch;
 mod error;
 mod events;
 mod ids;
+mod instant;
 mod runtime;
 mod telemetry;
 

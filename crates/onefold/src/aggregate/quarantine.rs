@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::error::Quarantined;
+use crate::instant;
 use crate::telemetry;
 
 /// The crashes of one aggregate type.
@@ -62,14 +63,18 @@ impl Crashes {
         if now.duration_since(record.since) > self.window {
             (record.crashes, record.since) = (0, now);
             // Long quiet forgives.
-            record.level = if record.until.is_none_or(|until| now > until + self.window) { 0 } else { record.level };
+            record.level = if record.until.is_none_or(|until| now > instant::after(until, self.window)) {
+                0
+            } else {
+                record.level
+            };
         }
         record.crashes += 1;
         reason.clone_into(&mut record.reason);
         if hopeless || record.crashes >= self.crashes_max {
             let doubled = self.quarantine_min.saturating_mul(1u32.checked_shl(record.level).unwrap_or(u32::MAX));
             let span = doubled.min(self.quarantine_max);
-            record.until = Some(now + span);
+            record.until = Some(instant::after(now, span));
             record.level += 1;
             record.crashes = 0;
             telemetry::quarantined(stream, span.as_secs_f64(), reason);
@@ -116,7 +121,9 @@ impl Crashes {
         }
         let now = Instant::now();
         let mut records = self.records.lock();
-        records.retain(|_, record| now < record.until.unwrap_or(record.since) + self.window * 2);
+        records.retain(|_, record| {
+            now < instant::after(record.until.unwrap_or(record.since), self.window.saturating_mul(2))
+        });
         self.count.store(records.len(), Ordering::Release);
     }
 

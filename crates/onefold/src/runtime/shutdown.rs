@@ -10,6 +10,7 @@ use onefold_core::journal::CloseError;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::shared::{KindEntry, Shared};
+use crate::instant;
 
 /// How long appends that are with the journal may take to be decided once the deadline has passed and everything else has
 /// been answered.
@@ -46,7 +47,7 @@ pub(super) async fn run(
     kinds: &HashMap<TypeId, KindEntry>,
     deadline: Duration,
 ) -> ShutdownReport {
-    let end = Instant::now() + deadline;
+    let end = instant::after(Instant::now(), deadline);
     shared.begin_closing();
     let (mut unanswered, mut by_aggregate) = (0, Vec::new());
     if timeout_at(end, shared.admission.until_empty()).await.is_err() {

@@ -11,6 +11,7 @@ use tracing::Span;
 
 use super::super::scope::Scope;
 use super::super::slot::Slot;
+use crate::instant;
 
 /// How a handler ended.
 pub(super) enum End<T> {
@@ -55,7 +56,7 @@ impl<A: Aggregate, F: Future> Future for Supervised<'_, A, F> {
             return Poll::Ready(End::Returned(output));
         }
         let timer = this.timer.get_or_insert_with(|| {
-            let limit = Instant::now() + this.slot.shared.config.handler_timeout;
+            let limit = instant::after(Instant::now(), this.slot.shared.config.handler_timeout);
             Box::pin(sleep_until(limit.min(*this.deadline)))
         });
         if timer.as_mut().poll(cx).is_ready() {
