@@ -165,11 +165,16 @@ impl<R> Error<R> {
         Error::OutcomeUnknown(Box::new(OutcomeUnknown { stream: stream.clone(), version, reason: reason.into() }))
     }
 
-    /// What an append's failure means to the caller of the command in it.
-    pub(crate) fn from_append(stream: &StreamId, version: StreamVersion, error: AppendError) -> Self {
-        let version = Some(version);
+    /// What an append's failure means to the caller of the command in it. `version` is where the aggregate surely is, if
+    /// that is known; `after` where the command would have taken it.
+    pub(crate) fn from_append(
+        stream: &StreamId,
+        version: Option<StreamVersion>,
+        after: StreamVersion,
+        error: AppendError,
+    ) -> Self {
         match error {
-            AppendError::Unknown { reason } => Error::unknown(stream, version, &*reason),
+            AppendError::Unknown { reason } => Error::unknown(stream, Some(after), &*reason),
             AppendError::DiskLow { free_bytes, reserve_bytes } => {
                 Error::DiskLow { stream: stream.clone(), free_bytes, reserve_bytes }
             }
@@ -179,8 +184,8 @@ impl<R> Error<R> {
             }
             AppendError::Superseded { .. } | AppendError::Conflict { .. } => {
                 // A conflict with the actor's own expectation: somebody else wrote. The caller's own expectation was
-                // checked before.
-                Error::not_stored(stream, version, NotStoredReason::Superseded)
+                // checked before. Where the aggregate is now, only a new session can tell.
+                Error::not_stored(stream, None, NotStoredReason::Superseded)
             }
             other => Error::not_stored(stream, version, NotStoredReason::Unavailable { reason: other.to_string() }),
         }

@@ -40,8 +40,9 @@ pub(crate) struct Call<A: Aggregate, W: Work<A>> {
 struct State<A: Aggregate, W: Work<A>> {
     phase: Phase<A, W>,
     caller: Option<Waker>,
-    /// The version the decision reached, for messages.
-    version: StreamVersion,
+    /// The versions before and after the decision, for messages.
+    before: StreamVersion,
+    after: StreamVersion,
     /// The bytes it is admitted with, until it leaves.
     admitted_bytes: Option<u32>,
 }
@@ -80,7 +81,8 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         let state = State {
             phase: Phase::Queued(work),
             caller: Some(caller),
-            version: StreamVersion::EMPTY,
+            before: StreamVersion::EMPTY,
+            after: StreamVersion::EMPTY,
             admitted_bytes: Some(admitted_bytes),
         };
         Call { slot, deadline, chain, state: Mutex::new(state) }
@@ -131,7 +133,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
                 answer
             }
             Phase::Submitted(held) => {
-                let version = Some(state.version);
+                let version = Some(state.after);
                 state.phase = Phase::Submitted(held);
                 Err(Error::unknown(stream, version, "the deadline passed while it was on its way to the journal"))
             }
@@ -161,12 +163,12 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
     }
 
     /// The actor's side: from now on the outcome is the journal's to tell. False when the deadline was faster.
-    pub(crate) fn submit(&self, version: StreamVersion) -> bool {
+    pub(crate) fn submit(&self, before: StreamVersion, after: StreamVersion) -> bool {
         let mut state = self.state.lock();
         let submits = matches!(state.phase, Phase::Started);
         if submits {
             state.phase = Phase::Submitted(None);
-            state.version = version;
+            (state.before, state.after) = (before, after);
         }
         submits
     }
@@ -226,7 +228,7 @@ impl<A: Aggregate, W: Work<A>> Envelope<A> for Call<A, W> {
                 }
                 Performed::Cancelled => Execution::Done,
                 Performed::Answered(answer) => {
-                    if !self.submit(instance.version) {
+                    if !self.submit(instance.version, instance.version) {
                         return Execution::Done;
                     }
                     self.hold(answer);
@@ -258,14 +260,16 @@ impl<A: Aggregate, W: Work<A>> Acknowledge for Call<A, W> {
 
 impl<A: Aggregate, W: Work<A>> Release for Call<A, W> {
     fn release(self: Arc<Self>, outcome: AppendOutcome) {
-        let failed = outcome.is_err();
+        // IMPORTANT: the slot first. A caller that asks again must not find its own append still in flight.
+        let was_sound = self.slot.decided(outcome.is_err());
         let error = outcome.err().map(|error| {
             crate::telemetry::append_failed(&self.slot.stream, &error);
-            let version = self.state.lock().version;
-            Error::from_append(&self.slot.stream, version, error)
+            let (before, after) = {
+                let state = self.state.lock();
+                (state.before, state.after)
+            };
+            Error::from_append(&self.slot.stream, was_sound.then_some(before), after, error)
         });
-        // IMPORTANT: the slot first. A caller that asks again must not find its own append still in flight.
-        self.slot.decided(failed);
         self.decide(error);
     }
 }

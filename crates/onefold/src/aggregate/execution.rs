@@ -33,7 +33,7 @@ pub(crate) enum Performed<A: Aggregate, T> {
     Answered(Result<T, Error<A::Rejection>>),
     /// Events to store. The state is ahead by them.
     Decided { output: T, commit: Commit },
-    /// An error that shows nothing of the state. Leaves at once.
+    /// An error that shows nothing of the state, and no version in flight. Leaves at once.
     Failed(Error<A::Rejection>),
     /// The deadline was faster; the caller has been told.
     Cancelled,
@@ -78,7 +78,8 @@ impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
         let config = &instance.slot.shared.config;
         let mut metadata_bytes = Vec::with_capacity(32);
         if let Err(what) = metadata.encode(&config.limits, &mut metadata_bytes) {
-            return Performed::Failed(Error::TooLarge { stream: stream.clone(), version: before, what });
+            // Through the gate: it names a version.
+            return Performed::Answered(Err(Error::TooLarge { stream: stream.clone(), version: before, what }));
         }
         let scope = Scope {
             slot: instance.slot.key,
@@ -118,21 +119,21 @@ impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
         }
         let after = before.plus(encoded.count().into());
         // IMPORTANT: before applying. Once the deadline can't take the command back, its events may show in the state.
-        if !call.submit(after) {
+        if !call.submit(before, after) {
             return Performed::Cancelled;
         }
         instance.stage = Stage::Apply;
         events.iter().for_each(|event| instance.state.apply(event));
-        instance.version = after;
         instance.stage = Stage::Reply;
         let output = reply(&instance.state);
+        instance.version = after;
         let commit = Commit { expected: before.into(), events: encoded, metadata: metadata_bytes };
         Performed::Decided { output, commit }
     }
 }
 
 fn failed<A: Aggregate, T>(instance: &Instance<A>, reason: NotStoredReason) -> Performed<A, T> {
-    Performed::Failed(Error::not_stored(&instance.slot.stream, Some(instance.version), reason))
+    Performed::Failed(Error::not_stored(&instance.slot.stream, instance.durable_version(), reason))
 }
 
 fn not_encoded<A: Aggregate>(instance: &Instance<A>, error: EncodeError) -> Error<A::Rejection> {

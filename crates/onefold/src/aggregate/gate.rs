@@ -31,9 +31,7 @@ pub(crate) fn release<A: Aggregate>(instance: &Instance<A>, call: Arc<dyn Envelo
     }
     // Another runtime opened the stream: what is in memory may be old.
     instance.slot.break_down();
-    let (stream, version) = (&instance.slot.stream, Some(instance.version));
-    call.answer(Error::not_stored(stream, version, NotStoredReason::Superseded));
-    Ok(())
+    call.answer(Error::not_stored(&instance.slot.stream, None, NotStoredReason::Superseded));
 }
 
 /// Hands a decision to the journal.

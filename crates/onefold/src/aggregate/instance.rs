@@ -20,6 +20,13 @@ pub(crate) struct Instance<A: Aggregate> {
     pub(crate) stage: Stage,
 }
 
+impl<A: Aggregate> Instance<A> {
+    /// The version for an error that leaves at once: only if it is durable.
+    pub(crate) fn durable_version(&self) -> Option<StreamVersion> {
+        self.slot.is_settled().then_some(self.version)
+    }
+}
+
 /// The user's code that is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {

@@ -176,10 +176,11 @@ impl<A: Aggregate> Slot<A> {
         self.queue.lock().in_flight += 1;
     }
 
-    /// One append was decided.
-    pub(crate) fn decided(&self, failed: bool) {
+    /// One append was decided. Returns whether the state was sound until then: whether everything before is durable.
+    pub(crate) fn decided(&self, failed: bool) -> bool {
         let mut queue = self.queue.lock();
         queue.in_flight -= 1;
+        let was_sound = !queue.broken;
         queue.broken |= failed;
         let settled = queue.in_flight == 0;
         let durable = settled && !queue.broken && std::mem::take(&mut queue.durable_awaited);
@@ -193,11 +194,13 @@ impl<A: Aggregate> Slot<A> {
         if durable {
             self.settled.notify_waiters();
         }
+        was_sound
     }
 
-    /// Whether nothing is in flight.
+    /// Whether everything in memory is durable: nothing is in flight, and nothing failed.
     pub(crate) fn is_settled(&self) -> bool {
-        self.queue.lock().in_flight == 0
+        let queue = self.queue.lock();
+        queue.in_flight == 0 && !queue.broken
     }
 
     /// The state in memory can't be trusted any more.
