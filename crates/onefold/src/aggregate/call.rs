@@ -11,6 +11,7 @@
 //! Every transition happens under the record's lock, so a deadline, a caller that leaves and the actor can't disagree. A
 //! caller that leaves cancels only what is queued: what has started runs whole.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use super::execution::{Execution, Performed, Work};
 use super::instance::Instance;
 use super::scope::Chain;
+use super::serving::panic_message;
 use super::slot::Slot;
 use crate::error::{Error, NotStoredReason};
 use crate::runtime::releaser::Release;
@@ -137,7 +139,11 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
                 state.phase = Phase::Submitted(held);
                 Err(Error::unknown(stream, version, "the deadline passed while it was on its way to the journal"))
             }
-            _ => Err(Error::not_stored(stream, None, NotStoredReason::DeadlinePassed)),
+            dead => {
+                drop(state);
+                self.discard(dead);
+                Err(Error::not_stored(stream, None, NotStoredReason::DeadlinePassed))
+            }
         }
     }
 
@@ -146,7 +152,9 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         let mut state = self.state.lock();
         state.caller = None;
         if matches!(state.phase, Phase::Queued(_)) {
-            state.phase = Phase::Cancelled;
+            let dead = std::mem::replace(&mut state.phase, Phase::Cancelled);
+            drop(state);
+            self.discard(dead);
         }
     }
 
@@ -186,17 +194,33 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         let mut state = self.state.lock();
         self.leave(&mut state);
         let phase = std::mem::replace(&mut state.phase, Phase::Taken);
-        state.phase = match (phase, error) {
-            (Phase::Queued(_) | Phase::Started | Phase::Submitted(_), Some(error)) => Phase::Decided(Err(error)),
-            (Phase::Submitted(Some(answer)), None) => Phase::Decided(answer),
-            (phase @ (Phase::Decided(_) | Phase::Taken | Phase::Cancelled), _) => phase,
+        let (phase, dead) = match (phase, error) {
+            (phase @ (Phase::Queued(_) | Phase::Started | Phase::Submitted(_)), Some(error)) => {
+                (Phase::Decided(Err(error)), Some(phase))
+            }
+            (Phase::Submitted(Some(answer)), None) => (Phase::Decided(answer), None),
+            (phase @ (Phase::Decided(_) | Phase::Taken | Phase::Cancelled), _) => (phase, None),
             // Only a bug in this crate gets here; the caller still gets an answer.
-            (_, None) => Phase::Decided(Err(Error::unknown(&self.slot.stream, None, "the answer was lost"))),
+            (phase, None) => {
+                (Phase::Decided(Err(Error::unknown(&self.slot.stream, None, "the answer was lost"))), Some(phase))
+            }
         };
+        state.phase = phase;
         let caller = state.caller.take();
         drop(state);
         if let Some(caller) = caller {
             caller.wake();
+        }
+        if let Some(dead) = dead {
+            self.discard(dead);
+        }
+    }
+
+    /// Drops a command that never runs, or a reply that nobody takes. It is a user's value, and should its drop panic, that
+    /// must not end the actor, the releaser or the journal's thread, which serve others.
+    fn discard(&self, dead: Phase<A, W>) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(dead))) {
+            crate::telemetry::panicked(&self.slot.stream, "drop", &panic_message(&*panic));
         }
     }
 
@@ -210,9 +234,14 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
 
 impl<A: Aggregate, W: Work<A>> Drop for Call<A, W> {
     fn drop(&mut self) {
-        if let Some(bytes) = self.state.get_mut().admitted_bytes.take() {
+        let state = self.state.get_mut();
+        if let Some(bytes) = state.admitted_bytes.take() {
             self.slot.leave();
             self.slot.shared.admission.release(bytes);
+        }
+        if matches!(state.phase, Phase::Queued(_) | Phase::Submitted(Some(_)) | Phase::Decided(_)) {
+            let dead = std::mem::replace(&mut state.phase, Phase::Taken);
+            self.discard(dead);
         }
     }
 }
