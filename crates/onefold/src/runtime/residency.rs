@@ -172,6 +172,16 @@ impl Residency {
         Some(from + part.len() - let_go)
     }
 
+    /// Lets idle ones go while the residents weigh too much together: they may have grown where they are.
+    pub(super) fn trim(&self) {
+        while self.is_overweight() && self.evict_one() {}
+    }
+
+    fn is_overweight(&self) -> bool {
+        let residents = self.places.lock().residents.len();
+        residents > 1 && residents * RESIDENT_BYTES + self.weight.load(Ordering::Relaxed) > self.bytes_max
+    }
+
     fn has_room(&self, places: &Places) -> bool {
         let residents = places.residents.len();
         let bytes = residents * RESIDENT_BYTES + self.weight.load(Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! One task that looks around now and then: lets idle instances go, serves the line, forgets old crashes.
+//! One task that looks around now and then: lets idle instances go, earlier when all have grown too heavy, serves the line,
+//! forgets old crashes.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -40,5 +41,6 @@ async fn sweep(shared: &Shared, idle_timeout: Duration) {
         });
         yield_now().await;
     }
+    shared.residency.trim();
     shared.residency.serve_line();
 }
