@@ -130,7 +130,15 @@ impl<A: Aggregate> Slot<A> {
 
     /// An admitted call was answered, or goes away unanswered because its caller did.
     pub(crate) fn leave(&self) {
-        self.queue.lock().admitted -= 1;
+        let mut queue = self.queue.lock();
+        queue.admitted -= 1;
+        // The last one makes room for somebody in line: the actor may have looked a moment too early.
+        let look = queue.is_idle() && self.shared.residency.has_line();
+        let actor = if look { queue.actor.take() } else { None };
+        drop(queue);
+        if let Some(actor) = actor {
+            actor.wake();
+        }
     }
 
     /// The next call, in order.
