@@ -17,7 +17,7 @@ use crate::aggregate::execution::{Command, Read, Work};
 use crate::aggregate::kind::Kind;
 use crate::aggregate::scope::Scope;
 use crate::dispatch::{self, Sent};
-use crate::error::Error;
+use crate::error::{Error, NotStoredReason};
 use crate::instant;
 
 pin_project! {
@@ -211,11 +211,16 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
             *this.call = None;
             return Poll::Ready(answer);
         }
-        match this.timer.as_pin_mut() {
-            Some(timer) => ready!(timer.poll(cx)),
+        let reason = match this.timer.as_pin_mut() {
+            // IMPORTANT: looked at first. The timers of a tokio runtime that has ended panic.
+            _ if this.kind.shared.releaser.has_ended() => NotStoredReason::ShuttingDown,
+            Some(timer) => {
+                ready!(timer.poll(cx));
+                NotStoredReason::DeadlinePassed
+            }
             None => return Poll::Pending,
-        }
-        let answer = call.expire();
+        };
+        let answer = call.expire(reason);
         *this.call = None;
         Poll::Ready(answer)
     }

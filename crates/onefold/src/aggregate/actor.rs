@@ -19,7 +19,8 @@ use super::slot::Slot;
 /// would take the incarnation with it.
 pub(crate) fn spawn<A: Aggregate>(kind: Arc<Kind<A>>, slot: Arc<Slot<A>>) {
     let _within = kind.shared.tokio.enter();
-    let spawned = ActorRuntime::spawn_instant(None, Incarnation::<A>(std::marker::PhantomData), (kind, slot.clone()));
+    let life = Life(Some((kind, slot.clone())));
+    let spawned = ActorRuntime::spawn_instant(None, Incarnation::<A>(std::marker::PhantomData), life);
     let started = spawned.map_err(|error| error.to_string()).and_then(|(actor, _)| {
         // ractor calls this "cast"; it fails only when the actor is already gone.
         actor.send_message(Run).map_err(|error| error.to_string())
@@ -37,21 +38,29 @@ struct Run;
 #[cfg(feature = "ractor-cluster")]
 impl ractor::Message for Run {}
 
-/// Taken by the first and only `Run`.
-type Life<A> = Option<(Arc<Kind<A>>, Arc<Slot<A>>)>;
+/// Taken by the first and only `Run`. Dropped before, because the tokio runtime has ended, it answers those who wait.
+struct Life<A: Aggregate>(Option<(Arc<Kind<A>>, Arc<Slot<A>>)>);
+
+impl<A: Aggregate> Drop for Life<A> {
+    fn drop(&mut self) {
+        if let Some((_, slot)) = self.0.take() {
+            slot.abandon("the tokio runtime that it lives on has ended");
+        }
+    }
+}
 
 #[cfg_attr(feature = "ractor-async-trait", ractor::async_trait)]
 impl<A: Aggregate> Actor for Incarnation<A> {
     type Msg = Run;
     type State = Life<A>;
-    type Arguments = (Arc<Kind<A>>, Arc<Slot<A>>);
+    type Arguments = Life<A>;
 
     async fn pre_start(&self, _: ActorRef<Run>, life: Self::Arguments) -> Result<Self::State, ActorProcessingErr> {
-        Ok(Some(life))
+        Ok(life)
     }
 
     async fn handle(&self, myself: ActorRef<Run>, _: Run, life: &mut Self::State) -> Result<(), ActorProcessingErr> {
-        if let Some((kind, slot)) = life.take() {
+        if let Some((kind, slot)) = life.0.take() {
             // Boxed, because ractor moves this future through several of its own, each with room for it.
             Box::pin(serving::live(kind, slot)).await;
         }

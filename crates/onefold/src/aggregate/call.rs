@@ -124,8 +124,8 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         Poll::Pending
     }
 
-    /// The caller's side: the deadline has passed. What was not submitted never will be.
-    pub(crate) fn expire(&self) -> Answer<A, W> {
+    /// The caller's side: the deadline has passed, or the tokio runtime has ended. What was not submitted never will be.
+    pub(crate) fn expire(&self, reason: NotStoredReason) -> Answer<A, W> {
         let mut state = self.state.lock();
         let phase = std::mem::replace(&mut state.phase, Phase::Cancelled);
         let stream = &self.slot.stream;
@@ -137,12 +137,16 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
             Phase::Submitted(held) => {
                 let version = Some(state.after);
                 state.phase = Phase::Submitted(held);
-                Err(Error::unknown(stream, version, "the deadline passed while it was on its way to the journal"))
+                let what = match reason {
+                    NotStoredReason::DeadlinePassed => "the deadline passed",
+                    _ => "the runtime ended",
+                };
+                Err(Error::unknown(stream, version, format!("{what} while it was on its way to the journal")))
             }
             dead => {
                 drop(state);
                 self.discard(dead);
-                Err(Error::not_stored(stream, None, NotStoredReason::DeadlinePassed))
+                Err(Error::not_stored(stream, None, reason))
             }
         }
     }
@@ -250,7 +254,10 @@ impl<A: Aggregate, W: Work<A>> Envelope<A> for Call<A, W> {
     fn execute<'a>(self: Arc<Self>, instance: &'a mut Instance<A>) -> BoxFuture<'a, Execution> {
         Box::pin(async move {
             let Some(work) = self.start() else { return Execution::Skipped };
-            match work.perform(instance, &self).await {
+            let mut unfinished = Unfinished(Some(&*self));
+            let performed = work.perform(instance, &self).await;
+            unfinished.0 = None;
+            match performed {
                 Performed::Failed(error) => {
                     self.decide(Some(error));
                     Execution::Done
@@ -277,6 +284,20 @@ impl<A: Aggregate, W: Work<A>> Envelope<A> for Call<A, W> {
 
     fn release_held(&self) {
         self.decide(None);
+    }
+}
+
+/// Answers a call whose handler is dropped where it waits, because the tokio runtime has ended. A panic is told by whoever
+/// catches it.
+struct Unfinished<'a, A: Aggregate, W: Work<A>>(Option<&'a Call<A, W>>);
+
+impl<A: Aggregate, W: Work<A>> Drop for Unfinished<'_, A, W> {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take()
+            && !std::thread::panicking()
+        {
+            call.decide(Some(Error::not_stored(&call.slot.stream, None, NotStoredReason::ShuttingDown)));
+        }
     }
 }
 

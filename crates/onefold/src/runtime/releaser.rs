@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use onefold_core::journal::AppendOutcome;
@@ -24,6 +25,8 @@ const BATCH: usize = 512;
 /// See the module.
 pub(crate) struct Releaser {
     state: Mutex<State>,
+    /// The tokio runtime has dropped the task.
+    ended: AtomicBool,
 }
 
 struct State {
@@ -35,7 +38,7 @@ struct State {
 impl Releaser {
     pub(super) fn start(tokio: &Handle) -> Arc<Self> {
         let state = State { released: Vec::new(), task: None, closed: false };
-        let releaser = Arc::new(Releaser { state: Mutex::new(state) });
+        let releaser = Arc::new(Releaser { state: Mutex::new(state), ended: AtomicBool::new(false) });
         tokio.spawn(run(releaser.clone()));
         releaser
     }
@@ -53,6 +56,11 @@ impl Releaser {
         if let Some(task) = task {
             task.wake();
         }
+    }
+
+    /// Whether the tokio runtime has ended, and with it all timers.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Ends the task; from now on acknowledgements are passed on where they arrive.
@@ -85,17 +93,23 @@ impl Releaser {
 
 async fn run(releaser: Arc<Releaser>) {
     /// When tokio drops the task, acknowledgements must still reach their callers.
-    struct Ending(Arc<Releaser>, Vec<Released>);
+    struct Ending {
+        releaser: Arc<Releaser>,
+        batch: Vec<Released>,
+        by_itself: bool,
+    }
     impl Drop for Ending {
         fn drop(&mut self) {
-            self.1.drain(..).for_each(|(call, outcome)| call.release(outcome));
-            self.0.close();
+            self.releaser.ended.store(!self.by_itself, Ordering::Release);
+            self.batch.drain(..).for_each(|(call, outcome)| call.release(outcome));
+            self.releaser.close();
         }
     }
-    let mut ending = Ending(releaser, Vec::new());
+    let mut ending = Ending { releaser, batch: Vec::new(), by_itself: false };
     loop {
-        let Ending(releaser, batch) = &mut ending;
+        let Ending { releaser, batch, by_itself } = &mut ending;
         if poll_fn(|cx| releaser.poll_released(cx, batch)).await.is_none() {
+            *by_itself = true;
             return;
         }
         let mut since_yield = 0;
