@@ -39,7 +39,9 @@ struct Run;
 impl ractor::Message for Run {}
 
 /// Taken by the first and only `Run`. Dropped before, because the tokio runtime has ended, it answers those who wait.
-struct Life<A: Aggregate>(Option<(Arc<Kind<A>>, Arc<Slot<A>>)>);
+struct Life<A: Aggregate>(Option<Place<A>>);
+
+type Place<A> = (Arc<Kind<A>>, Arc<Slot<A>>);
 
 impl<A: Aggregate> Drop for Life<A> {
     fn drop(&mut self) {

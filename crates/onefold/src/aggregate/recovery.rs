@@ -24,6 +24,8 @@ pub(crate) enum RecoveryFailure {
     Poisoned(String),
     /// The journal is closing.
     ShuttingDown,
+    /// Another runtime took the aggregate over during the replay.
+    Superseded,
     /// Anything that may pass.
     Passing(String),
 }
@@ -65,6 +67,10 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
             chunk?.parts.iter().try_for_each(|part| replay_part(&mut instance, part))?;
             drop(permit);
         }
+    }
+    if instance.version > opened.head && !instance.session.is_live() {
+        // The newer owner has written already. Nothing is wrong with the stream.
+        return Err(RecoveryFailure::Superseded);
     }
     if instance.version != opened.head {
         let (version, head) = (instance.version, opened.head);
@@ -118,6 +124,7 @@ impl RecoveryFailure {
             }
             RecoveryFailure::Poisoned(reason) => NotStoredReason::Poisoned { reason },
             RecoveryFailure::ShuttingDown => NotStoredReason::ShuttingDown,
+            RecoveryFailure::Superseded => NotStoredReason::Superseded,
             RecoveryFailure::Passing(reason) => {
                 telemetry::recovery_failed(stream, &reason);
                 NotStoredReason::RecoveryFailed { reason }
