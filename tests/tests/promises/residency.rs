@@ -1,0 +1,163 @@
+//! P14: how many instances are in memory, how many wait for a place, and what they weigh.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{join_all, pending};
+use onefold::{Aggregate, Config, Error, NotStoredReason};
+
+use crate::support::{Add, Do, Happened, Seen, World, reason, settle};
+
+const MIB: usize = 1024 * 1024;
+
+fn endless() -> Do<Seen> {
+    Do::new(|tally, _| pending::<()>().map(move |()| Ok(tally.reply(|_| Seen::at(0, 0)))).boxed())
+}
+
+/// At the limit an idle one makes room, the least recently used first.
+#[tokio::test(start_paused = true)]
+async fn least_recently_used_idle_instance_makes_room() {
+    let world = World::with(Config { resident_max: 8, ..Config::default() }).await;
+    for id in 0..100u64 {
+        world.tallies.ask(format!("t{id}"), Add(1)).await.unwrap();
+        world.tallies.ask("favourite", Add(1)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        assert!(world.runtime.stats().resident <= 8);
+    }
+    let before = world.runtime.stats().activations;
+    assert_eq!(before, 101, "the favourite was never let go");
+    assert_eq!(world.tallies.ask("t0", Add(1)).await, Ok(Seen::at(2, 2)));
+    world.end().await;
+}
+
+/// With none idle, newcomers wait in line; when one becomes idle they are served.
+#[tokio::test(start_paused = true)]
+async fn newcomers_wait_in_line_when_none_is_idle() {
+    let world = World::with(Config { resident_max: 2, ..Config::default() }).await;
+    let slow = |time| {
+        Do::new(move |tally, _| {
+            async move {
+                tokio::time::sleep(Duration::from_secs(time)).await;
+                Ok(tally.emit(Happened::Added { amount: 1 }).reply(|tally| Seen::at(tally.count, tally.sum)))
+            }
+            .boxed()
+        })
+    };
+    let busy = [2, 4].map(|time| tokio::spawn(world.tallies.ask(format!("busy{time}"), slow(time))));
+    settle().await;
+    let newcomers: Vec<_> = (0..10).map(|id| tokio::spawn(world.tallies.ask(format!("new{id}"), Add(1)))).collect();
+    settle().await;
+    assert!(newcomers.iter().all(|newcomer| !newcomer.is_finished()));
+    assert_eq!(world.runtime.stats().resident, 2);
+    for newcomer in newcomers {
+        assert_eq!(newcomer.await.unwrap(), Ok(Seen::at(1, 1)));
+        assert!(world.runtime.stats().resident <= 2);
+    }
+    for busy in busy {
+        busy.await.unwrap().unwrap();
+    }
+    world.end().await;
+}
+
+/// Who waits in line waits to the deadline at most; what was sent never runs.
+#[tokio::test(start_paused = true)]
+async fn waiting_in_line_ends_at_the_deadline() {
+    let config = Config { resident_max: 1, handler_timeout: Duration::from_secs(10), ..Config::default() };
+    let world = World::with(config).await;
+    let busy = tokio::spawn(world.tallies.ask("busy", endless()));
+    settle().await;
+    let late = world.tallies.ask("late", Add(1)).deadline(Duration::from_secs(1)).await;
+    assert_eq!(reason(late), NotStoredReason::DeadlinePassed);
+    assert!(matches!(reason(busy.await.unwrap()), NotStoredReason::HandlerTimeout { .. }));
+    assert_eq!(world.tallies.ask("late", Add(10)).await, Ok(Seen::at(1, 10)));
+    world.end().await;
+}
+
+/// The line is bounded; who finds it full is told which bound, and leaves nothing behind.
+#[tokio::test(start_paused = true)]
+async fn full_line_is_overloaded() {
+    let world = World::with(Config { resident_max: 1, residency_line_max: 3, ..Config::default() }).await;
+    let busy = tokio::spawn(world.tallies.ask("busy", endless()));
+    settle().await;
+    let waiting: Vec<_> = (0..3).map(|id| tokio::spawn(world.tallies.ask(format!("w{id}"), Add(1)))).collect();
+    settle().await;
+    for _ in 0..5 {
+        let refused = world.tallies.ask("late", Add(1)).await.unwrap_err();
+        assert!(matches!(refused, Error::Overloaded { bound: "residency_line_max", limit: 3, .. }), "{refused}");
+    }
+    assert_eq!(world.runtime.stats().admitted, 4);
+    assert!(world.tallies.ask("w0", Add(1)).deadline(Duration::from_millis(1)).await.is_err(), "in line already");
+    for waiting in waiting {
+        waiting.await.unwrap().unwrap();
+    }
+    busy.await.unwrap().unwrap_err();
+    assert_eq!(world.tallies.ask("late", Add(1)).await, Ok(Seen::at(1, 1)));
+    world.end().await;
+}
+
+/// Places swap between busy aggregates without help from the sweeper, which looks around once a second at most.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn places_are_handed_over_without_waiting_for_the_sweeper() {
+    let world = World::with(Config { resident_max: 1, ..Config::default() }).await;
+    let rounds = join_all((0..8).map(|id| {
+        let tallies = world.tallies.clone();
+        async move {
+            for _ in 0..100 {
+                tallies.ask(format!("t{id}"), Add(1)).await.unwrap();
+            }
+        }
+    }));
+    // A hand-over that is missed waits up to a second for the sweeper; 800 of them may not need it even 30 times.
+    tokio::time::timeout(Duration::from_secs(30), rounds).await.expect("hand-overs that wait for nothing");
+    world.end().await;
+}
+
+fn weighing(bytes: usize) -> Do<()> {
+    Do::new(move |tally, _| async move { Ok(tally.emit(Happened::Weighed { bytes: bytes as u64 })) }.boxed())
+}
+
+/// Heavy instances make room as numerous ones do.
+#[tokio::test(start_paused = true)]
+async fn heavy_instances_make_room() {
+    let world = World::with(Config { resident_bytes_max: 4 * MIB, ..Config::default() }).await;
+    for id in 0..20 {
+        world.tallies.ask(format!("t{id}"), weighing(MIB)).await.unwrap();
+        settle().await;
+        assert!(world.runtime.stats().resident <= 5, "{:?}", world.runtime.stats());
+    }
+    for id in 0..20 {
+        assert_eq!(world.tallies.read(format!("t{id}"), |tally| tally.weight).await, Ok(MIB));
+    }
+    settle().await;
+    world.end().await;
+}
+
+/// Instances that grow where they are: the idle ones go at the next round, without a newcomer.
+#[tokio::test(start_paused = true)]
+async fn instances_that_grow_beyond_the_bound_are_let_go() {
+    let world = World::with(Config { resident_bytes_max: 4 * MIB, ..Config::default() }).await;
+    for id in 0..20 {
+        world.tallies.ask(format!("t{id}"), Add(1)).await.unwrap();
+    }
+    assert_eq!(world.runtime.stats().resident, 20);
+    for id in 0..20 {
+        world.tallies.ask(format!("t{id}"), weighing(MIB)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(world.runtime.stats().resident <= 4, "{:?}", world.runtime.stats());
+    world.end().await;
+}
+
+/// An aggregate heavier than all memory still lives, alone.
+#[tokio::test(start_paused = true)]
+async fn aggregate_heavier_than_the_bound_lives_alone() {
+    let world = World::with(Config { resident_bytes_max: MIB, ..Config::default() }).await;
+    world.tallies.ask("heavy", weighing(100 * MIB)).await.unwrap();
+    for version in 1..=3 {
+        assert_eq!(world.tallies.ask("light", Add(1)).await, Ok(Seen::at(version, version)));
+        assert_eq!(world.tallies.read("heavy", |tally| tally.weight).await, Ok(100 * MIB));
+        settle().await;
+        assert!(world.runtime.stats().resident <= 2);
+    }
+    world.end().await;
+}

@@ -1,0 +1,164 @@
+//! P6: the end, graceful or not: everybody is answered, and nobody hangs.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{join_all, pending};
+use onefold::{Aggregate, Config, Error, NotStoredReason};
+use onefold_testkit::faults::{AppendFault, Gate, OpenFault, When};
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Add, Do, Happened, Seen, World, capture, reason, settle};
+
+fn slow(time: Duration) -> Do<Seen> {
+    Do::new(move |tally, _| {
+        async move {
+            sleep(time).await;
+            Ok(tally.emit(Happened::Added { amount: 1 }).reply(|tally| Seen::at(tally.count, tally.sum)))
+        }
+        .boxed()
+    })
+}
+
+fn endless() -> Do<Seen> {
+    Do::new(|tally, _| pending::<()>().map(move |()| Ok(tally.reply(|_| Seen::at(0, 0)))).boxed())
+}
+
+/// P6: a graceful shutdown lets everything that was accepted come to its end.
+#[tokio::test(start_paused = true)]
+async fn graceful_shutdown_answers_everything() {
+    let world = World::start().await;
+    let running: Vec<_> = (0..10)
+        .flat_map(|id| {
+            let id = format!("t{id}");
+            let first = tokio::spawn(world.tallies.ask(&id, slow(Duration::from_secs(3))));
+            [first, tokio::spawn(world.tallies.ask(&id, Add(1)))]
+        })
+        .collect();
+    settle().await;
+    let report = world.runtime.shutdown(Duration::from_secs(10)).await;
+    assert!(report.is_clean() && report.unanswered == 0, "{report:?}");
+    for (index, answer) in join_all(running).await.into_iter().enumerate() {
+        let version = index as u64 % 2 + 1;
+        assert_eq!(answer.unwrap(), Ok(Seen::at(version, version)));
+    }
+}
+
+/// Later asks are told, retry-safe, and find nothing changed.
+#[tokio::test(start_paused = true)]
+async fn later_asks_are_told() {
+    let world = World::start().await;
+    world.tallies.ask("a", Add(1)).await.unwrap();
+    let tallies = world.tallies.clone();
+    assert!(world.runtime.shutdown(Duration::from_secs(1)).await.is_clean());
+    for id in ["a", "new"] {
+        let refused = tallies.ask(id, Add(1)).await.unwrap_err();
+        assert!(refused.is_retry_safe(), "{refused}");
+        assert_eq!(reason::<()>(Err(refused)), NotStoredReason::ShuttingDown);
+        assert_eq!(reason(tallies.version(id).await), NotStoredReason::ShuttingDown);
+    }
+}
+
+/// While a shutdown waits, no newcomer is let in.
+#[tokio::test(start_paused = true)]
+async fn newcomers_during_a_shutdown_are_refused() {
+    let world = World::start().await;
+    let tallies = world.tallies.clone();
+    let running = tokio::spawn(tallies.ask("a", slow(Duration::from_secs(3))));
+    settle().await;
+    let shutdown = tokio::spawn(world.runtime.shutdown(Duration::from_secs(10)));
+    settle().await;
+    assert_eq!(reason(tallies.ask("a", Add(1)).await), NotStoredReason::ShuttingDown);
+    assert!(!shutdown.is_finished());
+    assert_eq!(running.await.unwrap(), Ok(Seen::at(1, 1)));
+    assert!(shutdown.await.unwrap().is_clean());
+}
+
+/// P6: past its deadline a shutdown answers the rest, says how many, and closes the journal all the same.
+#[tokio::test(start_paused = true)]
+async fn shutdown_past_its_deadline_reports_and_answers_the_rest() {
+    let (world, faults) = World::faulty(Config::default()).await;
+    faults.append(When::nth(1), AppendFault::HoldAnswer(Gate::closed()));
+    faults.open(When::nth(3), OpenFault::Hold(Gate::closed()));
+    let held = tokio::spawn(world.tallies.ask("held", Add(1)));
+    let stuck = tokio::spawn(world.tallies.ask("stuck", endless()).deadline(Duration::from_secs(100)));
+    let queued = tokio::spawn(world.tallies.ask("stuck", Add(1)));
+    settle().await;
+    let opening = tokio::spawn(world.tallies.ask("opening", Add(1)));
+    settle().await;
+    let started = Instant::now();
+    let report = world.runtime.shutdown(Duration::from_secs(2)).await;
+    assert_eq!(report.unanswered, 4, "{report:?}");
+    let named = report.unanswered_by_aggregate.iter().map(|(stream, count)| (stream.aggregate_id(), *count));
+    assert_eq!(named.collect::<Vec<_>>(), [("held", 1), ("opening", 1), ("stuck", 2)]);
+    assert!(!report.is_clean() && report.journal.is_err(), "an append that hangs cannot be closed cleanly: {report:?}");
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    for answer in [stuck, queued, opening] {
+        assert_eq!(reason(answer.await.unwrap()), NotStoredReason::ShuttingDown);
+    }
+    assert!(matches!(held.await.unwrap(), Err(Error::OutcomeUnknown(_))), "the journal may have it");
+}
+
+/// P6: dropped without a shutdown it says so, and answers its callers at once, as safe as a kill.
+#[tokio::test(start_paused = true)]
+async fn runtime_dropped_without_shutdown_says_so_and_answers() {
+    let captured = capture();
+    let (world, faults) = World::faulty(Config::default()).await;
+    let gate = Gate::closed();
+    faults.append(When::nth(2), AppendFault::HoldAnswer(gate.clone()));
+    world.tallies.ask("a", Add(1)).await.unwrap();
+    let held = tokio::spawn(world.tallies.ask("a", Add(1)));
+    let stuck = tokio::spawn(world.tallies.ask("b", endless()));
+    let queued = tokio::spawn(world.tallies.ask("b", Add(1)));
+    settle().await;
+    let started = Instant::now();
+    drop(world.runtime);
+    assert_eq!(captured.named("onefold.dropped").len(), 1, "{:?}", captured.all());
+    assert!(captured.named("onefold.dropped")[0].starts_with("ERROR"));
+    for answer in [stuck, queued] {
+        assert_eq!(reason(answer.await.unwrap()), NotStoredReason::ShuttingDown);
+    }
+    gate.open();
+    assert_eq!(held.await.unwrap(), Ok(Seen::at(2, 2)), "the journal decides what it has");
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    assert_eq!(reason(world.tallies.ask("a", Add(1)).await), NotStoredReason::ShuttingDown);
+    let next = World::on(world.journal, Config::default()).await;
+    assert_eq!(next.tallies.ask("a", Add(1)).await, Ok(Seen::at(3, 3)));
+    next.end().await;
+}
+
+/// A graceful shutdown is silent.
+#[tokio::test(start_paused = true)]
+async fn graceful_shutdown_logs_no_error() {
+    let captured = capture();
+    let world = World::start().await;
+    world.tallies.ask("a", Add(1)).await.unwrap();
+    world.end().await;
+    let errors: Vec<_> = captured.all().into_iter().filter(|line| !line.starts_with(['D', 'T'])).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(!captured.named("onefold.recovered").is_empty(), "{:?}", captured.all());
+}
+
+/// P6: the tokio runtime underneath ends first: callers on another one are told, and nobody hangs or panics.
+#[test]
+fn callers_are_told_when_the_tokio_runtime_ends() {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let world = tokio.block_on(World::start());
+    let callers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let stuck = callers.spawn(world.tallies.ask("stuck", endless()));
+    let queued = callers.spawn(world.tallies.ask("stuck", Add(1)));
+    while world.runtime.stats().admitted < 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(20));
+    tokio.shutdown_timeout(Duration::from_secs(5));
+    for answer in [stuck, queued] {
+        let answer = callers.block_on(async { tokio::time::timeout(Duration::from_secs(5), answer).await });
+        let answer = answer.expect("answered, not left waiting").expect("no panic in the caller");
+        assert_eq!(reason(answer), NotStoredReason::ShuttingDown);
+    }
+    let late = callers.spawn(world.tallies.ask("late", Add(1)));
+    let late = callers.block_on(async { tokio::time::timeout(Duration::from_secs(5), late).await });
+    let late = late.expect("answered, not left waiting").expect("no panic in the caller");
+    assert!(matches!(late, Err(Error::NotStored(_))), "{late:?}");
+}

@@ -1,0 +1,14 @@
+//! What the promise tests share: one aggregate that does what a test says, a world around it, and a journal whose
+//! durability the test decides.
+
+mod capture;
+mod random;
+mod slow_journal;
+mod tally;
+mod world;
+
+pub(crate) use capture::capture;
+pub(crate) use random::Random;
+pub(crate) use slow_journal::{SlowJournal, Valve};
+pub(crate) use tally::{Add, Do, Forge, Forged, Forger, Happened, No, Seen, Spend, Tally, Tools};
+pub(crate) use world::{World, poll_once, reason, settle, stream};

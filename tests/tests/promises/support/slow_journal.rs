@@ -1,0 +1,125 @@
+//! A journal whose appends are not durable, and not visible, before the test lets them through: what P2 is tested on.
+//!
+//! Unlike a [`FaultyJournal`](onefold_testkit::faults::FaultyJournal), which stores at once and holds back the answer, it
+//! holds back the write itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use onefold::journal::{
+    Append, CloseError, DurablePosition, FeedItem, Journal, JournalHealth, OpenError, OpenedSession, ReadError,
+    StreamChunk, StreamPage,
+};
+use onefold::{Checkpoint, MemoryJournal, StreamId, StreamVersion};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// See the module.
+pub(crate) struct SlowJournal {
+    inner: MemoryJournal,
+    valve: Valve,
+}
+
+/// Lets appends through. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Valve(Arc<Held>);
+
+struct Held {
+    inner: MemoryJournal,
+    appends: Mutex<VecDeque<Append>>,
+    /// Whether everything passes at once.
+    open: Mutex<bool>,
+    /// How many are held.
+    count: watch::Sender<usize>,
+}
+
+impl SlowJournal {
+    /// A journal whose valve is closed.
+    pub(crate) fn new() -> (Self, Valve) {
+        let inner = MemoryJournal::new();
+        let (appends, open, count) = (Mutex::default(), Mutex::new(false), watch::Sender::new(0));
+        let valve = Valve(Arc::new(Held { inner: inner.clone(), appends, open, count }));
+        (SlowJournal { inner, valve: valve.clone() }, valve)
+    }
+}
+
+impl Valve {
+    /// Makes the oldest append durable, and acknowledges it. False if there is none.
+    pub(crate) fn pass_one(&self) -> bool {
+        let append = self.0.appends.lock().pop_front();
+        let passed = append.is_some();
+        if let Some(append) = append {
+            self.0.inner.append(append).expect("memory has room");
+            self.0.count.send_modify(|count| *count -= 1);
+        }
+        passed
+    }
+
+    /// From now on everything passes at once.
+    pub(crate) fn open(&self) {
+        // Locked all along, so that nothing overtakes what is held.
+        let mut open = self.0.open.lock();
+        *open = true;
+        while self.pass_one() {}
+    }
+
+    /// How many appends wait.
+    pub(crate) fn held(&self) -> usize {
+        *self.0.count.borrow()
+    }
+}
+
+impl Journal for SlowJournal {
+    fn open(&self, stream: &StreamId) -> BoxFuture<'static, Result<OpenedSession, OpenError>> {
+        let (inner, stream, held) = (self.inner.clone(), stream.clone(), self.valve.0.clone());
+        Box::pin(async move {
+            // Everything older is decided first. It waits for more than it must: for all streams.
+            let _ = held.count.subscribe().wait_for(|count| *count == 0).await;
+            inner.open(&stream).await
+        })
+    }
+
+    fn append(&self, append: Append) -> Result<(), Append> {
+        let open = self.valve.0.open.lock();
+        if *open {
+            return self.inner.append(append);
+        }
+        self.valve.0.appends.lock().push_back(append);
+        self.valve.0.count.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    fn capacity(&self) -> BoxFuture<'static, ()> {
+        self.inner.capacity()
+    }
+
+    fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+    ) -> BoxStream<'static, Result<StreamChunk, ReadError>> {
+        self.inner.read_stream(stream, after)
+    }
+
+    fn read_all(&self, after: &Checkpoint) -> BoxStream<'static, Result<FeedItem, ReadError>> {
+        self.inner.read_all(after)
+    }
+
+    fn streams(&self, page: StreamPage) -> BoxFuture<'static, Result<Vec<StreamId>, ReadError>> {
+        self.inner.streams(page)
+    }
+
+    fn durable(&self) -> watch::Receiver<DurablePosition> {
+        self.inner.durable()
+    }
+
+    fn health(&self) -> JournalHealth {
+        self.inner.health()
+    }
+
+    fn close(&self) -> BoxFuture<'static, Result<(), CloseError>> {
+        self.inner.close()
+    }
+}
