@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn the_innermost_mount_decides() {
         let filesystem = |path| filesystem_of(Path::new(path), MOUNTS);
-        assert_eq!(filesystem("/home/data").as_deref(), Some("ext4"));
+        assert_eq!(filesystem("/srv/data").as_deref(), Some("ext4"));
         assert_eq!(filesystem("/tmp/data").as_deref(), Some("tmpfs"));
         assert_eq!(filesystem("/tmp/my disk/data").as_deref(), Some("xfs"));
         assert_eq!(filesystem("/tmpfile").as_deref(), Some("ext4"));

@@ -32,6 +32,7 @@ pub(crate) fn release<A: Aggregate>(instance: &Instance<A>, call: Arc<dyn Envelo
     // Another runtime opened the stream: what is in memory may be old.
     instance.slot.break_down();
     call.answer(Error::not_stored(&instance.slot.stream, None, NotStoredReason::Superseded));
+    Ok(())
 }
 
 /// Hands a decision to the journal.

@@ -81,17 +81,8 @@ async fn run<A: Aggregate>(kind: &Kind<A>, instance: &mut Instance<A>, call: Arc
             gate::append(instance, call, commit)
         }
         Err(panic) => {
-            let (stage, message) = (instance.stage.name(), panic_message(&*panic));
-            let stream = &instance.slot.stream;
-            let durable_version = instance.durable_version();
-            telemetry::panicked(stream, stage, &message);
-            instance.slot.break_down();
-            kind.crashes.strike(stream, &format!("{stage} panicked: {message}"), false);
-            let reason = NotStoredReason::Panicked { stage, message };
-            call.answer(Error::not_stored(stream, durable_version, reason));
-            if let Some(quarantined) = kind.crashes.check(&instance.slot.stream) {
-                instance.slot.fail_waiting(|| Error::Quarantined(Box::new(quarantined.clone())));
-            }
+            crashed(kind, instance, call, &*panic);
+            Ok(())
         }
     };
     if let Err(refused) = passed_on {
@@ -109,11 +100,12 @@ fn crashed<A: Aggregate>(
 ) {
     let (stage, message) = (instance.stage.name(), panic_message(panic));
     let stream = &instance.slot.stream;
+    let version = instance.durable_version();
     telemetry::panicked(stream, stage, &message);
     instance.slot.break_down();
     kind.crashes.strike(stream, &format!("{stage} panicked: {message}"), false);
     let reason = NotStoredReason::Panicked { stage, message };
-    call.answer(Error::not_stored(stream, Some(instance.version), reason));
+    call.answer(Error::not_stored(stream, version, reason));
     if let Some(quarantined) = kind.crashes.check(stream) {
         instance.slot.fail_waiting(|| Error::Quarantined(Box::new(quarantined.clone())));
     }
