@@ -45,6 +45,15 @@ impl<A: Aggregate> Aggregates<A> {
         ReadState::new(self.kind.clone(), id.as_ref(), Box::new(move |state: &A, _| look(state)))
     }
 
+    /// Looks at the state together with its version, as [`read`](Aggregates::read) does.
+    pub fn read_with_version<F, T>(&self, id: impl AsRef<str>, look: F) -> ReadState<A, T>
+    where
+        F: FnOnce(&A, StreamVersion) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        ReadState::new(self.kind.clone(), id.as_ref(), Box::new(look))
+    }
+
     /// The version of the aggregate `id`: 0 when it has no events.
     pub fn version(&self, id: impl AsRef<str>) -> ReadState<A, StreamVersion> {
         ReadState::new(self.kind.clone(), id.as_ref(), Box::new(|_: &A, version| version))

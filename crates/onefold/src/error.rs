@@ -144,6 +144,14 @@ impl<R> Error<R> {
         }
     }
 
+    /// How long to wait before another try can help, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Quarantined(quarantined) => Some(quarantined.retry_after),
+            _ => None,
+        }
+    }
+
     /// Whether the command is surely not in the journal.
     pub fn is_surely_not_stored(&self) -> bool {
         self.kind() != ErrorKind::OutcomeUnknown

@@ -46,6 +46,21 @@ async fn command_dropped_before_it_started_never_runs() {
     world.end().await;
 }
 
+/// P17: a command whose deadline passed before it started never runs, however late its caller's own timer is.
+#[tokio::test(start_paused = true)]
+async fn command_whose_deadline_passed_before_it_started_never_runs() {
+    let world = World::start().await;
+    assert_eq!(world.tallies.ask("a", Add(10)).await, Ok(Seen::at(1, 10)));
+    let (began, ended) = <(Arc<AtomicU64>, Arc<AtomicU64>)>::default();
+    let late = world.tallies.ask("a", hesitant(0, &began, &ended)).deadline(Duration::ZERO).await;
+    let error = late.expect_err("its deadline had passed");
+    assert!(error.is_retry_safe() && error.to_string().contains("deadline"), "{error}");
+    assert_eq!(began.load(Ordering::SeqCst), 0);
+    let look = world.tallies.read_with_version("a", |tally, version| (tally.sum, version.get()));
+    assert_eq!(look.await, Ok((10, 1)));
+    world.end().await;
+}
+
 /// P17: an `ask` that was never polled was never sent.
 #[tokio::test(start_paused = true)]
 async fn command_that_was_never_polled_was_never_sent() {

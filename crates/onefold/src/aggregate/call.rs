@@ -253,6 +253,12 @@ impl<A: Aggregate, W: Work<A>> Drop for Call<A, W> {
 impl<A: Aggregate, W: Work<A>> Envelope<A> for Call<A, W> {
     fn execute<'a>(self: Arc<Self>, instance: &'a mut Instance<A>) -> BoxFuture<'a, Execution> {
         Box::pin(async move {
+            if Instant::now() >= self.deadline {
+                // The caller's own timer may be late; a command whose deadline passed before it started never runs.
+                let reason = NotStoredReason::DeadlinePassed;
+                self.decide(Some(Error::not_stored(&self.slot.stream, None, reason)));
+                return Execution::Done;
+            }
             let Some(work) = self.start() else { return Execution::Skipped };
             let mut unfinished = Unfinished(Some(&*self));
             let performed = work.perform(instance, &self).await;

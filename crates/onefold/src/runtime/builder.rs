@@ -4,6 +4,7 @@ use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use onefold_core::journal::Journal;
 use onefold_core::{Aggregate, Clock, InvalidId, StreamId, SystemClock};
@@ -101,7 +102,7 @@ impl RuntimeBuilder {
             kinds.insert(kind.id, entry);
         }
         let sweeper = sweeper::start(&shared, ops);
-        Ok(Runtime { shared, kinds, names, sweeper, is_shut_down: false })
+        Ok(Runtime { shared, kinds: Arc::new(kinds), names, sweeper, is_shut_down: AtomicBool::new(false) })
     }
 }
 

@@ -14,6 +14,7 @@ use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use onefold_core::Aggregate;
@@ -36,11 +37,11 @@ use crate::telemetry;
 /// and is as safe as a kill: what was acknowledged stays, what was not is cut off.
 pub struct Runtime {
     shared: Arc<Shared>,
-    kinds: HashMap<TypeId, KindEntry>,
+    kinds: Arc<HashMap<TypeId, KindEntry>>,
     /// Types by name, for the error of an unregistered one.
     names: Vec<&'static str>,
     sweeper: tokio::task::JoinHandle<()>,
-    is_shut_down: bool,
+    is_shut_down: AtomicBool,
 }
 
 impl Runtime {
@@ -97,16 +98,22 @@ impl Runtime {
     /// journal. After `deadline` whatever still waits is answered with an error, and the journal is closed all the same.
     ///
     /// Later asks are answered with `NotStored(ShuttingDown)`.
-    pub async fn shutdown(mut self, deadline: Duration) -> ShutdownReport {
-        self.is_shut_down = true;
-        shutdown::run(&self.shared, &self.kinds, deadline).await
+    ///
+    /// Takes `&self`, so that a service can share the runtime in an `Arc`, for its health endpoint say. It begins at once;
+    /// the future, which borrows nothing, is to be awaited. A second call finds nothing left to do.
+    #[must_use = "the future runs the shutdown to its end"]
+    pub fn shutdown(&self, deadline: Duration) -> impl Future<Output = ShutdownReport> + Send + use<> {
+        self.is_shut_down.store(true, Ordering::Release);
+        self.shared.begin_closing();
+        let (shared, kinds) = (self.shared.clone(), self.kinds.clone());
+        async move { shutdown::run(&shared, &kinds, deadline).await }
     }
 }
 
 impl Drop for Runtime {
     fn drop(&mut self) {
         self.sweeper.abort();
-        if !self.is_shut_down {
+        if !*self.is_shut_down.get_mut() {
             telemetry::dropped_without_shutdown();
             self.shared.begin_closing();
             self.kinds.values().for_each(|entry| entry.ops.close_all());
