@@ -7,6 +7,7 @@ mod support;
 
 mod cancellation;
 mod deadlines;
+mod durability;
 mod durable;
 mod expected_version;
 mod faults;

@@ -147,6 +147,7 @@ async fn command_that_panics_when_it_is_refused_takes_no_answer_along() {
 /// P6: a reply that panics when it is dropped, because its caller left, harms nobody.
 #[tokio::test(start_paused = true)]
 async fn reply_that_panics_when_it_is_dropped_harms_nobody() {
+    let captured = crate::support::capture();
     let (journal, valve) = crate::support::SlowJournal::new();
     let world = World::on(Arc::new(journal), patient()).await;
     let mined =
@@ -161,6 +162,8 @@ async fn reply_that_panics_when_it_is_dropped_harms_nobody() {
     assert_eq!(stays.await.unwrap(), Ok(Seen::at(4, 4)));
     assert_eq!(neighbour.await.unwrap(), Ok(Seen::at(1, 1)));
     assert_eq!(world.tallies.ask("a", Add(1)).await, Ok(Seen::at(5, 5)));
+    let panics = captured.named("onefold.panic");
+    assert_eq!(panics.iter().filter(|line| line.contains("stage=\"drop\"")).count(), 3, "{panics:?}");
     world.end().await;
 }
 

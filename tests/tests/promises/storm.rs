@@ -20,12 +20,12 @@ const AGGREGATES: u64 = 7;
 
 /// How wild it is.
 #[derive(Clone, Copy)]
-struct Weather {
-    rounds: u64,
+pub(crate) struct Weather {
+    pub(crate) rounds: u64,
     /// One append in so many fails; 0 is never.
-    faults: u64,
+    pub(crate) faults: u64,
     /// One command in so many panics, and one in so many callers leaves.
-    wildness: u64,
+    pub(crate) wildness: u64,
 }
 
 /// Few places, short idle times, no quarantine.
@@ -81,7 +81,7 @@ fn record(operation: Invocation, answer: Result<(Seen, u64), Error<No>>) {
     }
 }
 
-async fn call(tallies: Aggregates<Tally>, history: History, mut random: Random, weather: Weather) {
+pub(crate) async fn call(tallies: Aggregates<Tally>, history: History, mut random: Random, weather: Weather) {
     for _ in 0..weather.rounds {
         let id = format!("t{}", random.below(AGGREGATES));
         let operation = history.begin(&stream(&id));
