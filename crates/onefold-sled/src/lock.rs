@@ -12,7 +12,7 @@ use crate::error::OpenJournalError;
 /// Held while the journal is open; the system lets it go when the process dies.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 impl DirectoryLock {
@@ -31,6 +31,14 @@ impl DirectoryLock {
         let pid = format!("{}\n", std::process::id());
         let written = file.set_len(0).and_then(|()| file.write_all(pid.as_bytes()));
         written.map_err(OpenJournalError::io("could not write", &path))?;
-        Ok(DirectoryLock { _file: file })
+        Ok(DirectoryLock { file })
+    }
+}
+
+impl Drop for DirectoryLock {
+    /// Unlocks by name rather than by closing the file: a child process that another thread is just starting holds a copy
+    /// of every open file until it runs its own program, and with a copy the lock would live on for that moment.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }

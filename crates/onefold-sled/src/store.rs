@@ -9,11 +9,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 /// How often sled's own flusher runs: garbage collection happens nowhere else. Durability never relies on it.
 const FLUSH_EVERY_MS: u64 = 1000;
+
+/// How often, and after which pause, sled is opened again when its file is still locked: for two seconds in all.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// What sled said, in words.
 pub(crate) type StoreError = Arc<str>;
@@ -44,9 +49,24 @@ impl Store {
             .cache_capacity(cache_bytes as u64)
             .mode(sled::Mode::HighThroughput)
             .flush_every_ms(Some(FLUSH_EVERY_MS));
-        let db = guarded(|| config.open())?;
+        let db = Self::open_sled(&config)?;
         let file = File::open(dir.join("db")).map_err(|error| StoreError::from(error.to_string()))?;
         Ok(Store { db: Some(db), file, abandoned: AtomicBool::new(false) })
+    }
+
+    /// Opens sled. Our own lock is held, so when sled finds its file locked, it is only for a moment: by a copy of the file
+    /// in a child process that another thread is just starting.
+    fn open_sled(config: &sled::Config) -> Result<sled::Db, StoreError> {
+        let mut left = LOCK_TRIES;
+        loop {
+            match guarded(|| config.open()) {
+                Err(error) if left > 0 && error.to_string().contains("could not acquire lock") => {
+                    left -= 1;
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                opened => return opened,
+            }
+        }
     }
 
     fn db(&self) -> &sled::Db {
