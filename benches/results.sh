@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
-# Measures everything that RESULTS.md tells, one after the other, and prints its table.
+# Measures everything that RESULTS.md tells about onefold, one after the other, and writes its tables.
 #
 #   benches/results.sh [seconds per kind and run, default 15] [rounds, default 5]
+#
+# To try the script itself, with figures of no worth:
+#
+#   INTO= EVENTS=100000 TOUCHED=100000 RESIDENT=10000 benches/results.sh 1 2
 #
 # JSON files go to target/results. Let nothing else run meanwhile: it takes about ten minutes on two cores.
 set -euo pipefail
@@ -32,7 +36,8 @@ measure cold run --workload cold --with-memory "${timed[@]}"
 measure one-client run --workload hot --in-flight 1 --with-limit "${timed[@]}" --html "$results/one-client.html"
 measure open-loop run --workload uniform --rate 50000 "${timed[@]}"
 measure limit limit "${timed[@]}"
-measure recover recover --events 1000000
-measure memory memory --resident 100000 --touched 1000000
+measure recover recover --events "${EVENTS:-1000000}"
+measure memory memory --resident "${RESIDENT:-100000}" --touched "${TOUCHED:-1000000}"
 
-"$load" table "$results"
+into=${INTO-benches/RESULTS.md}
+"$load" table "$results" ${into:+--into "$into"}

@@ -145,6 +145,9 @@ pub(crate) struct TableOptions {
     /// Where the JSON files are
     #[arg(value_name = "DIR", default_value = "target/results")]
     pub(crate) directory: PathBuf,
+    /// Also write them into this file, between its markers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) into: Option<PathBuf>,
 }
 
 /// One part of `memory`.

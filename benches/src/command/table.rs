@@ -1,30 +1,45 @@
 //! `cargo load table`: the tables of RESULTS.md, in Markdown, from the JSON files that results.sh has written.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Context;
 use serde_json::Value;
 
 use crate::options::TableOptions;
-use crate::report::{micros, whole};
+use crate::report::{json, micros, whole};
 
 /// The runs of the second table, in its order.
 const RUNS: &[&str] = &["uniform", "zipf", "hot", "read-mostly", "cold", "one-client", "open-loop", "limit"];
+
+/// Between these lines of RESULTS.md stand the tables.
+const BEGIN: &str = "<!-- results:begin -->";
+const END: &str = "<!-- results:end -->";
 
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Runs the command.
 pub(crate) fn run(options: &TableOptions) -> anyhow::Result<bool> {
-    goals(&options.directory)?;
-    println!();
-    runs(&options.directory)?;
-    println!();
-    machine(&options.directory)?;
+    let directory = &options.directory;
+    let tables = format!("{}\n{}\n{}", goals(directory)?, runs(directory)?, machine(directory)?);
+    print!("{tables}");
+    if let Some(file) = &options.into {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = replaced(&text, &tables).with_context(|| format!("{} has no {BEGIN}", file.display()))?;
+        json::write_file(file, &text)?;
+    }
     Ok(true)
 }
 
+/// The text with what stands between the markers replaced.
+fn replaced(text: &str, tables: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{tables}{END}{after}"))
+}
+
 /// What is to be reached, and what was.
-fn goals(directory: &Path) -> anyhow::Result<()> {
+fn goals(directory: &Path) -> anyhow::Result<String> {
     let [uniform, hot, one] = ["uniform", "hot", "one-client"].map(|name| Report::read(directory, name));
     let [recover, memory] = ["recover", "memory"].map(|name| Report::read(directory, name));
     let (uniform, hot, one, recover, memory) = (uniform?, hot?, one?, recover?, memory?);
@@ -77,18 +92,18 @@ fn goals(directory: &Path) -> anyhow::Result<()> {
             format!("{touched}, {}", memory.verified("nothing lost")),
         ),
     ];
-    println!("| figure | at least | aim | measured |\n|---|---|---|---|");
+    let mut table = String::from("| figure | at least | aim | measured |\n|---|---|---|---|\n");
     for (figure, least, aim, measured) in rows {
-        println!("| {figure} | {least} | {aim} | {measured} |");
+        writeln!(table, "| {figure} | {least} | {aim} | {measured} |")?;
     }
-    Ok(())
+    Ok(table)
 }
 
-fn runs(directory: &Path) -> anyhow::Result<()> {
-    println!(
-        "| run | commands/s | p50 | p99 | p99.9 | syncs/s | commits per sync | bytes/event on disk | RSS | verified |"
+fn runs(directory: &Path) -> anyhow::Result<String> {
+    let mut table = String::from(
+        "| run | commands/s | p50 | p99 | p99.9 | syncs/s | commits per sync | bytes/event on disk | RSS | verified |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
     for name in RUNS {
         let run = Report::read(directory, name)?;
         let cells = [
@@ -103,17 +118,16 @@ fn runs(directory: &Path) -> anyhow::Result<()> {
             or_dash(run.number("rss_bytes"), |bytes| format!("{} MiB", whole(bytes / MIB))),
             run.verified("yes"),
         ];
-        println!("| {} |", cells.join(" | "));
+        writeln!(table, "| {} |", cells.join(" | "))?;
     }
-    Ok(())
+    Ok(table)
 }
 
-fn machine(directory: &Path) -> anyhow::Result<()> {
+fn machine(directory: &Path) -> anyhow::Result<String> {
     let uniform = Report::read(directory, "uniform")?;
     let [cores, workers] = ["cores", "workers"].map(|key| or_dash(uniform.number(key), whole));
     let [processor, kernel, filesystem] = ["processor", "kernel", "filesystem"].map(|key| uniform.text(key));
-    println!("{cores} cores of {processor}, {workers} worker threads, {kernel}, {filesystem}.");
-    Ok(())
+    Ok(format!("{cores} cores of {processor}, {workers} worker threads, {kernel}, {filesystem}.\n"))
 }
 
 /// One JSON file.
@@ -150,4 +164,16 @@ fn times(ratio: Option<f64>) -> String {
 
 fn or_dash<T>(figure: Option<T>, format: impl Fn(T) -> String) -> String {
     figure.map_or_else(|| "–".to_owned(), format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_markers_is_replaced() {
+        let text = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
+        assert_eq!(replaced(&text, "new\n"), Some(format!("before\n{BEGIN}\nnew\n{END}\nafter\n")));
+        assert_eq!(replaced("no markers", "new"), None);
+    }
 }

@@ -8,6 +8,9 @@ use super::units::{figure, micros, ratio, whole};
 use super::{Latency, RunReport, json, svg};
 use crate::series::Series;
 
+/// What is more than so many times the measured throughput would press its line to the ground.
+const NEAR: f64 = 4.0;
+
 const STYLE: &str = include_str!("page.css");
 
 /// Writes the page. The first series is the measured one.
@@ -28,7 +31,8 @@ fn page(report: &RunReport, series: &[&Series]) -> String {
     );
     page += &cards(report);
     page += &section("Latency", &legend(series), &svg::latencies(series));
-    page += &section("Throughput", &legend(series), &svg::throughput(series));
+    let (near, far) = near_and_far(series);
+    page += &section("Throughput", &format!("{far}{}", legend(&near)), &svg::throughput(&near));
     page += &section("Figures", "", &figures(report, series));
     page += &section("Facts", "", &facts_table(report));
     page += "<footer>Throughput is the median of the rounds, latencies are those of all rounds together; a ratio is the \
@@ -75,6 +79,17 @@ fn legend(series: &[&Series]) -> String {
         format!("<span><i class=\"s{index}\"></i>{}</span>", escape(described(series.name)))
     };
     format!("<div class=\"legend\">{}</div>", series.iter().enumerate().map(entry).collect::<String>())
+}
+
+/// The series whose throughput fits into one plot with the measured one's, and a note on the others.
+fn near_and_far<'a>(series: &[&'a Series]) -> (Vec<&'a Series>, String) {
+    let most = series[0].commands_per_second() * NEAR;
+    let (near, far): (Vec<_>, Vec<_>) = series.iter().partition(|series| series.commands_per_second() <= most);
+    let note = |series: &Series| {
+        format!("<span>{}, far above: {}/s</span>", described(series.name), whole(series.commands_per_second()))
+    };
+    let notes: String = far.into_iter().map(note).collect();
+    (near, format!("<div class=\"legend\">{notes}</div>"))
 }
 
 fn described(name: &str) -> &str {
