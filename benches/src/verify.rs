@@ -147,7 +147,49 @@ async fn replay(store: &Store, held: &Held, ids: &Ids) -> anyhow::Result<Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::closed_loop;
+    use crate::contender::Contender;
     use crate::entry::Entry;
+    use crate::recorder::Recorders;
+    use crate::store::StoreOptions;
+
+    /// A journal with some events, written by the runtime, and the ledger of their acknowledgements.
+    async fn written() -> (Store, Recorders, Ids) {
+        let (ids, recorders) = (Ids::new(10), Arc::new(Recorders::new(2, 10)));
+        let contender = Contender::start(StoreOptions::memory(), Config::default()).await.unwrap();
+        let target = contender.target(&ids, 80).unwrap();
+        for round in 0..3 {
+            closed_loop::prefill(&target, 4, 10, round, &recorders).await;
+        }
+        drop(target);
+        let store = contender.stop().await.unwrap().reopen().unwrap();
+        (store, Arc::into_inner(recorders).unwrap(), ids)
+    }
+
+    #[tokio::test]
+    async fn what_was_acknowledged_is_verified() {
+        let (store, recorders, ids) = written().await;
+        let verdict = verify(&store, &recorders.ledger(), 80, &ids).await.unwrap();
+        assert_eq!((verdict.events, verdict.discrepancy), (30, None));
+    }
+
+    #[tokio::test]
+    async fn a_lost_or_an_invented_event_is_found() {
+        let (store, recorders, ids) = written().await;
+        let mut more = recorders.ledger();
+        more.acknowledged(3, 4, 7);
+        let lost = verify(&store, &more, 80, &ids).await.unwrap().discrepancy;
+        assert_eq!(
+            lost.as_deref(),
+            Some("aggregate 3: the journal holds 3 events, 4 were acknowledged, 0 are unknown")
+        );
+        let invented = verify(&store, &Ledger::new(10), 80, &ids).await.unwrap().discrepancy;
+        assert!(
+            invented.is_some_and(|discrepancy| discrepancy.starts_with("aggregate 0: the journal holds 3 events, 0"))
+        );
+        let resized = verify(&store, &recorders.ledger(), 81, &ids).await.unwrap().discrepancy;
+        assert!(resized.is_some_and(|discrepancy| discrepancy.ends_with("has 80 bytes")));
+    }
 
     fn account(acknowledged: u32, unknown: u32) -> Account {
         Account { acknowledged, unknown, digest: Entry::digest(1, 7) }
