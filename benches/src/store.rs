@@ -48,6 +48,8 @@ impl StoreOptions {
         if let Some(bytes) = self.cache_bytes {
             // As the journal's defaults are: two thirds to sled, one third to the blocks in front of it.
             config = config.cache_bytes((bytes / 3 * 2).max(1 << 20)).block_cache_bytes(bytes / 3);
+            // What is not in sled yet is held in memory too; with small caches, no more of it than of those.
+            config = config.overlay_bytes_max(bytes.clamp(1 << 20, 64 << 20));
         }
         config.open()
     }
