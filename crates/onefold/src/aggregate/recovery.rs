@@ -46,9 +46,8 @@ pub(crate) async fn recover<A: Aggregate>(
 async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Result<Box<Instance<A>>, RecoveryFailure> {
     let shared = &slot.shared;
     // Always open first: it ends the session of any earlier incarnation, and waits for what that left undecided.
-    let permit = shared.recoveries.acquire().await;
+    // Without a permit: it may have to wait for another runtime's appends, and must not keep other recoveries waiting.
     let opened = shared.journal.open(&slot.stream).await?;
-    drop(permit);
     let context = Context::new(kind.services.clone(), slot.stream.id(), shared.clock.clone(), slot.clone());
     let mut instance = Box::new(Instance {
         state: A::default(),
