@@ -3,7 +3,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own share of this")]
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use onefold_core::journal::{
@@ -169,17 +169,52 @@ pub(crate) async fn check_filled(journal: &SledJournal, streams: usize, commits:
     }
 }
 
-/// Copies a directory as it is at this moment.
+/// Copies a directory as a kill at one moment would leave it.
+///
+/// Copying takes a while, and sled writes in the background. A copy with what was written later in one place and without
+/// what was written earlier in another is the image of no moment, and sled panics on some of those. So it is taken again
+/// until nothing was written meanwhile.
 pub(crate) fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    for _ in 0..COPIES_MAX {
+        let before = stamps(from);
+        let whole = copy_files(from, to).is_ok();
+        if whole && stamps(from) == before {
+            return;
+        }
+        std::fs::remove_dir_all(to).unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{} is never quiet", from.display());
+}
+
+/// Two seconds and more: sled flushes once a second.
+const COPIES_MAX: u32 = 1_000;
+
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_dir(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        match entry.file_type()?.is_dir() {
+            true => copy_files(&entry.path(), &target)?,
+            false => drop(std::fs::copy(entry.path(), target)?),
         }
     }
+    Ok(())
+}
+
+/// Every file with its length and when it was written last. A file that vanishes meanwhile is a change like any other.
+fn stamps(dir: &Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    let mut stamps = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        match metadata.is_dir() {
+            true => stamps.extend(self::stamps(&entry.path())),
+            false => stamps.push((entry.path(), metadata.len(), metadata.modified().ok())),
+        }
+    }
+    stamps.sort();
+    stamps
 }
 
 /// The redo segments, in order.
