@@ -16,7 +16,7 @@ use crate::aggregate::call::Call;
 use crate::aggregate::execution::{Command, Read, Work};
 use crate::aggregate::kind::Kind;
 use crate::aggregate::scope::Scope;
-use crate::dispatch::{self, Sent};
+use crate::dispatch::{self, Sent, Times};
 use crate::error::{Error, NotStoredReason};
 use crate::instant;
 
@@ -194,7 +194,7 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
                 None => (None, None),
             };
             prepare(shared, &mut work, scope, shared.clock.now());
-            let sent = dispatch::send(this.kind, this.id, work, now, deadline, chain, cx.waker().clone());
+            let sent = dispatch::send(this.kind, this.id, work, Times { now, deadline }, chain, cx);
             let Sent(call) = match sent {
                 Ok(sent) => sent,
                 Err(error) => return Poll::Ready(Err(error)),

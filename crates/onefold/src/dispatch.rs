@@ -1,14 +1,16 @@
 //! Where a command goes. Today: to the aggregate's slot in this process. The one place that decides it.
 
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Waker};
 
 use onefold_core::{Aggregate, AggregateId, StreamId};
 use tokio::time::Instant;
 
 use crate::aggregate::call::Call;
 use crate::aggregate::execution::Work;
+use crate::aggregate::instance::Instance;
 use crate::aggregate::kind::{Found, Kind};
+use crate::aggregate::run;
 use crate::aggregate::scope::Chain;
 use crate::aggregate::slot::{Pushed, Slot};
 use crate::error::{Error, NotStoredReason};
@@ -17,15 +19,22 @@ use crate::runtime::residency::Entered;
 /// A call that was admitted; its answer will come.
 pub(crate) struct Sent<A: Aggregate, W: Work<A>>(pub(crate) Arc<Call<A, W>>);
 
-/// Admits a call and puts it into its aggregate's queue; makes the slot and finds it a place in memory when there is none.
+/// When a call was sent, and until when its caller waits.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) now: Instant,
+    pub(crate) deadline: Instant,
+}
+
+/// Admits a call and puts it into its aggregate's queue, or runs it at once if the aggregate is at rest; makes the slot and
+/// finds it a place in memory when there is none.
 pub(crate) fn send<A: Aggregate, W: Work<A>>(
     kind: &Arc<Kind<A>>,
     id: &str,
     work: W,
-    now: Instant,
-    deadline: Instant,
+    times: Times,
     chain: Option<Arc<Chain>>,
-    caller: Waker,
+    cx: &mut Context<'_>,
 ) -> Result<Sent<A, W>, Error<A::Rejection>> {
     let shared = &kind.shared;
     AggregateId::check_within(id, shared.config.limits.id_bytes_max)?;
@@ -43,53 +52,69 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
         let (bound, limit) = (refused.bound, refused.limit);
         return Err(Error::Overloaded { stream: stream()?, bound, limit });
     }
-    let now_ms = shared.millis(now);
-    let mut admitted = Some((work, chain, caller));
+    let now_ms = shared.millis(times.now);
+    // From inside a handler a call is queued: it may be one of thousands, or lead round in a circle.
+    let may_begin = chain.is_none() && times.now < times.deadline && run::may_begin(cx);
+    let mut offered = Some((work, chain));
     let found = kind.with_slot(id, |slot| {
-        let (work, chain, caller) = admitted.take()?;
-        if chain.as_ref().is_some_and(|chain| chain.contains(slot.key)) {
-            shared.admission.release(bytes);
+        if let Some((_, Some(chain))) = &offered
+            && chain.contains(slot.key)
+        {
             return Some(Offered::Reentrant(slot.clone()));
         }
-        let call = Arc::new(Call::new(slot.clone(), work, deadline, chain, caller, bytes));
-        match slot.push(call.clone(), now_ms) {
-            Pushed::Queued(actor) => Some(Offered::Queued(call, actor, slot.clone())),
+        let mut queued = None;
+        let pushed = slot.push(now_ms, may_begin, || {
+            let (work, chain) = offered.take().expect("offered once");
+            let call = Call::new(slot.clone(), work, times.deadline, chain, Some(cx.waker().clone()), bytes);
+            queued.insert(Arc::new(call)).clone()
+        });
+        match pushed {
+            Pushed::Begin(instance) => Some(Offered::Begin(instance)),
+            Pushed::Queued(actor) => queued.map(|call| Offered::Queued(call, actor)),
             Pushed::Full => Some(Offered::Full(slot.clone())),
-            Pushed::Closed => {
-                // The closed slot's successor gets it; the call keeps its place in the total admission.
-                admitted = call.readmit();
-                None
-            }
+            // The closed slot's successor gets it.
+            Pushed::Closed => None,
         }
     });
-    let (offered, is_new) = match found {
-        Ok(Found::Used(offered)) => (offered, false),
-        Ok(Found::New(offered)) => (offered, true),
+    let (accepted, is_new) = match found {
+        Ok(Found::Used(accepted)) => (accepted, false),
+        Ok(Found::New(accepted)) => (accepted, true),
         Err(error) => {
             shared.admission.release(bytes);
             return Err(error.into());
         }
     };
-    match offered {
-        Offered::Queued(call, actor, slot) => {
+    match accepted {
+        Offered::Begin(instance) => {
+            let (work, chain) = offered.take().expect("not queued");
+            let call = Arc::new(Call::new(instance.slot.clone(), work, times.deadline, chain, None, bytes));
+            run::begin(instance, call.clone(), cx);
+            Ok(Sent(call))
+        }
+        Offered::Queued(call, actor) => {
             if let Some(actor) = actor {
                 actor.wake();
             }
             if is_new {
-                settle_in(slot)?;
+                settle_in(call.slot.clone())?;
             }
             Ok(Sent(call))
         }
         Offered::Full(slot) => {
+            shared.admission.release(bytes);
             let limit = shared.config.admitted_per_aggregate_max;
             Err(Error::Overloaded { stream: slot.stream.clone(), bound: "admitted_per_aggregate_max", limit })
         }
-        Offered::Reentrant(slot) => Err(Error::not_stored(&slot.stream, None, NotStoredReason::Reentrant)),
+        Offered::Reentrant(slot) => {
+            shared.admission.release(bytes);
+            Err(Error::not_stored(&slot.stream, None, NotStoredReason::Reentrant))
+        }
     }
 }
 
 enum Offered<A: Aggregate, W: Work<A>> {
-    Queued(Arc<Call<A, W>>, Option<Waker>, Arc<Slot<A>>),
+    Begin(Box<Instance<A>>),
+    Queued(Arc<Call<A, W>>, Option<Waker>),
     Full(Arc<Slot<A>>),
     Reentrant(Arc<Slot<A>>),
 }

@@ -15,16 +15,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use futures_core::future::BoxFuture;
 use onefold_core::journal::{Acknowledge, AppendOutcome};
 use onefold_core::{Aggregate, StreamVersion};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::execution::{Execution, Performed, Work};
+use super::execution::Work;
 use super::instance::Instance;
+use super::run::{self, Run, Runner, panic_message};
 use super::scope::Chain;
-use super::serving::panic_message;
 use super::slot::Slot;
 use crate::error::{Error, NotStoredReason};
 use crate::runtime::releaser::Release;
@@ -33,7 +32,7 @@ type Answer<A, W> = Result<<W as Work<A>>::Output, Error<<A as Aggregate>::Rejec
 
 /// See the module.
 pub(crate) struct Call<A: Aggregate, W: Work<A>> {
-    slot: Arc<Slot<A>>,
+    pub(crate) slot: Arc<Slot<A>>,
     pub(crate) deadline: Instant,
     pub(crate) chain: Option<Arc<Chain>>,
     state: Mutex<State<A, W>>,
@@ -60,15 +59,12 @@ enum Phase<A: Aggregate, W: Work<A>> {
 }
 
 /// A call without the type of its command.
-pub(crate) trait Envelope<A: Aggregate>: Acknowledge {
+pub(crate) trait Envelope<A: Aggregate>: Send + Sync {
     /// Runs it on the instance, if its caller still waits.
-    fn execute<'a>(self: Arc<Self>, instance: &'a mut Instance<A>) -> BoxFuture<'a, Execution>;
+    fn run(self: Arc<Self>, instance: Box<Instance<A>>) -> Run<A>;
 
     /// Answers at once, with an error.
     fn answer(&self, error: Error<A::Rejection>);
-
-    /// Answers at once, with what is held back.
-    fn release_held(&self);
 }
 
 impl<A: Aggregate, W: Work<A>> Call<A, W> {
@@ -77,12 +73,12 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         work: W,
         deadline: Instant,
         chain: Option<Arc<Chain>>,
-        caller: Waker,
+        caller: Option<Waker>,
         admitted_bytes: u32,
     ) -> Self {
         let state = State {
             phase: Phase::Queued(work),
-            caller: Some(caller),
+            caller,
             before: StreamVersion::EMPTY,
             after: StreamVersion::EMPTY,
             admitted_bytes: Some(admitted_bytes),
@@ -93,20 +89,6 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
     /// The bytes a call of this type occupies.
     pub(crate) fn bytes() -> u32 {
         u32::try_from(size_of::<Self>()).unwrap_or(u32::MAX)
-    }
-
-    /// Takes everything back out of a call that found its slot closed. It leaves the slot, but keeps its place in the
-    /// total admission.
-    pub(crate) fn readmit(self: Arc<Self>) -> Option<(W, Option<Arc<Chain>>, Waker)> {
-        let mut state = self.state.lock();
-        if state.admitted_bytes.take().is_some() {
-            self.slot.leave();
-        }
-        let caller = state.caller.take()?;
-        match std::mem::replace(&mut state.phase, Phase::Taken) {
-            Phase::Queued(work) => Some((work, self.chain.clone(), caller)),
-            _ => None,
-        }
     }
 
     /// The caller's side: the answer, when it is there.
@@ -163,7 +145,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
     }
 
     /// The actor's side: takes the work, unless the caller has left.
-    fn start(&self) -> Option<W> {
+    pub(crate) fn start(&self) -> Option<W> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut state.phase, Phase::Started) {
             Phase::Queued(work) => Some(work),
@@ -186,7 +168,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
     }
 
     /// The actor's side: holds the answer back.
-    fn hold(&self, answer: Answer<A, W>) {
+    pub(crate) fn hold(&self, answer: Answer<A, W>) {
         if let Phase::Submitted(held) = &mut self.state.lock().phase {
             *held = Some(answer);
         }
@@ -194,7 +176,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
 
     /// Answers with `error`, or with what is held back. Leaves before the caller learns of it, so that a caller that asks
     /// again finds its place free.
-    fn decide(&self, error: Option<Error<A::Rejection>>) {
+    pub(crate) fn decide(&self, error: Option<Error<A::Rejection>>) {
         let mut state = self.state.lock();
         self.leave(&mut state);
         let phase = std::mem::replace(&mut state.phase, Phase::Taken);
@@ -251,59 +233,12 @@ impl<A: Aggregate, W: Work<A>> Drop for Call<A, W> {
 }
 
 impl<A: Aggregate, W: Work<A>> Envelope<A> for Call<A, W> {
-    fn execute<'a>(self: Arc<Self>, instance: &'a mut Instance<A>) -> BoxFuture<'a, Execution> {
-        Box::pin(async move {
-            if Instant::now() >= self.deadline {
-                // The caller's own timer may be late; a command whose deadline passed before it started never runs.
-                let reason = NotStoredReason::DeadlinePassed;
-                self.decide(Some(Error::not_stored(&self.slot.stream, None, reason)));
-                return Execution::Done;
-            }
-            let Some(work) = self.start() else { return Execution::Skipped };
-            let mut unfinished = Unfinished(Some(&*self));
-            let performed = work.perform(instance, &self).await;
-            unfinished.0 = None;
-            match performed {
-                Performed::Failed(error) => {
-                    self.decide(Some(error));
-                    Execution::Done
-                }
-                Performed::Cancelled => Execution::Done,
-                Performed::Answered(answer) => {
-                    if !self.submit(instance.version, instance.version) {
-                        return Execution::Done;
-                    }
-                    self.hold(answer);
-                    Execution::Answered
-                }
-                Performed::Decided { output, commit } => {
-                    self.hold(Ok(output));
-                    Execution::Decided(commit)
-                }
-            }
-        })
+    fn run(self: Arc<Self>, instance: Box<Instance<A>>) -> Run<A> {
+        Box::pin(run::run(instance, self, Runner::Actor))
     }
 
     fn answer(&self, error: Error<A::Rejection>) {
         self.decide(Some(error));
-    }
-
-    fn release_held(&self) {
-        self.decide(None);
-    }
-}
-
-/// Answers a call whose handler is dropped where it waits, because the tokio runtime has ended. A panic is told by whoever
-/// catches it.
-struct Unfinished<'a, A: Aggregate, W: Work<A>>(Option<&'a Call<A, W>>);
-
-impl<A: Aggregate, W: Work<A>> Drop for Unfinished<'_, A, W> {
-    fn drop(&mut self) {
-        if let Some(call) = self.0.take()
-            && !std::thread::panicking()
-        {
-            call.decide(Some(Error::not_stored(&call.slot.stream, None, NotStoredReason::ShuttingDown)));
-        }
     }
 }
 

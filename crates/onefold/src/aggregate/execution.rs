@@ -13,6 +13,7 @@ use onefold_core::{Aggregate, ExpectedVersion, Handle, Metadata};
 use self::supervised::{End, Supervised};
 use super::call::Call;
 use super::instance::{Instance, Stage};
+use super::run::Runner;
 use super::scope::Scope;
 use crate::error::{Error, NotStoredReason};
 
@@ -24,6 +25,7 @@ pub(crate) trait Work<A: Aggregate>: Sized + Send + 'static {
         self,
         instance: &mut Instance<A>,
         call: &Call<A, Self>,
+        runner: Runner,
     ) -> impl Future<Output = Performed<A, Self::Output>> + Send;
 }
 
@@ -46,18 +48,6 @@ pub(crate) struct Commit {
     pub(crate) metadata: Vec<u8>,
 }
 
-/// What remains to be done for a call after it ran.
-pub(crate) enum Execution {
-    /// Its caller had left; nothing ran.
-    Skipped,
-    /// Nothing: it is answered.
-    Done,
-    /// Release the held answer through the gate.
-    Answered,
-    /// Append, then release the held answer.
-    Decided(Commit),
-}
-
 /// A command with its surroundings.
 pub(crate) struct Command<C> {
     pub(crate) command: C,
@@ -68,7 +58,7 @@ pub(crate) struct Command<C> {
 impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
     type Output = A::Reply;
 
-    async fn perform(self, instance: &mut Instance<A>, call: &Call<A, Self>) -> Performed<A, A::Reply> {
+    async fn perform(self, instance: &mut Instance<A>, call: &Call<A, Self>, runner: Runner) -> Performed<A, A::Reply> {
         let before = instance.version;
         let stream = &instance.slot.stream;
         let Command { command, expected, metadata } = self;
@@ -91,7 +81,7 @@ impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
         instance.stage = Stage::Handle;
         let handling = async { instance.state.handle(command, &instance.context).await };
         let span = crate::telemetry::command_span(stream, before);
-        let decision = match Supervised::new(handling, &instance.slot, scope, span, call.deadline).await {
+        let decision = match Supervised::new(handling, &instance.slot, scope, span, call.deadline, runner).await {
             End::Returned(Ok(decision)) => decision,
             End::Returned(Err(rejection)) => return Performed::Answered(Err(Error::Rejected(rejection))),
             End::TimedOut => {
@@ -155,7 +145,7 @@ where
 {
     type Output = T;
 
-    async fn perform(self, instance: &mut Instance<A>, _: &Call<A, Self>) -> Performed<A, T> {
+    async fn perform(self, instance: &mut Instance<A>, _: &Call<A, Self>, _: Runner) -> Performed<A, T> {
         instance.stage = Stage::Read;
         Performed::Answered(Ok((self.0)(&instance.state, instance.version)))
     }

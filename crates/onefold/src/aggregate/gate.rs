@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use onefold_core::Aggregate;
 use onefold_core::ExpectedVersion;
-use onefold_core::journal::{Acknowledge, Acknowledgement, Append, AppendPart, EncodedEvents, Journal};
+use onefold_core::journal::{Acknowledgement, Append, AppendPart, EncodedEvents, Journal};
 
-use super::call::Envelope;
-use super::execution::Commit;
+use super::call::Call;
+use super::execution::{Commit, Work};
 use super::instance::Instance;
 use crate::error::{Error, NotStoredReason};
 use crate::telemetry;
@@ -20,39 +20,39 @@ use crate::telemetry;
 pub(crate) struct Refused(Append);
 
 /// Releases an answer that stores nothing.
-pub(crate) fn release<A: Aggregate>(instance: &Instance<A>, call: Arc<dyn Envelope<A>>) -> Result<(), Refused> {
+pub(crate) fn release<A: Aggregate, W: Work<A>>(instance: &Instance<A>, call: Arc<Call<A, W>>) -> Result<(), Refused> {
     if !instance.slot.is_settled() {
         let expected = ExpectedVersion::Exact(instance.version);
         return submit(instance, call, expected, EncodedEvents::NONE, Vec::new());
     }
     if instance.session.is_live() {
-        call.release_held();
+        call.decide(None);
         return Ok(());
     }
     // Another runtime opened the stream: what is in memory may be old.
     instance.slot.break_down();
-    call.answer(Error::not_stored(&instance.slot.stream, None, NotStoredReason::Superseded));
+    call.decide(Some(Error::not_stored(&instance.slot.stream, None, NotStoredReason::Superseded)));
     Ok(())
 }
 
 /// Hands a decision to the journal.
-pub(crate) fn append<A: Aggregate>(
+pub(crate) fn append<A: Aggregate, W: Work<A>>(
     instance: &Instance<A>,
-    call: Arc<dyn Envelope<A>>,
+    call: Arc<Call<A, W>>,
     commit: Commit,
 ) -> Result<(), Refused> {
     let span = telemetry::append_span(&instance.slot.stream, instance.version, commit.events.count());
     span.in_scope(|| submit(instance, call, commit.expected, commit.events, commit.metadata))
 }
 
-fn submit<A: Aggregate>(
+fn submit<A: Aggregate, W: Work<A>>(
     instance: &Instance<A>,
-    call: Arc<dyn Envelope<A>>,
+    call: Arc<Call<A, W>>,
     expected: ExpectedVersion,
     events: EncodedEvents,
     metadata: Vec<u8>,
 ) -> Result<(), Refused> {
-    let acknowledgement = Acknowledgement::new(call as Arc<dyn Acknowledge>);
+    let acknowledgement = Acknowledgement::new(call);
     let part = AppendPart { session: instance.session.clone(), expected, events };
     // IMPORTANT: counted before the journal can acknowledge it.
     instance.slot.submitted();

@@ -1,10 +1,12 @@
 //! An aggregate's state in memory, at a version.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use onefold_core::journal::Session;
 use onefold_core::{Aggregate, Context, StreamVersion};
 
+use super::run::panic_message;
 use super::slot::Slot;
 
 /// The state of one incarnation. It may be ahead of the journal by what is in flight; the gate sees to it that nobody
@@ -25,6 +27,14 @@ impl<A: Aggregate> Instance<A> {
     pub(crate) fn durable_version(&self) -> Option<StreamVersion> {
         self.slot.is_settled().then_some(self.version)
     }
+
+    /// Lets it go. The state is a user's value: should its drop panic, that is nobody else's matter.
+    pub(crate) fn discard(self: Box<Self>) {
+        let stream = self.slot.stream.clone();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
+            crate::telemetry::panicked(&stream, "drop", &panic_message(&*panic));
+        }
+    }
 }
 
 /// The user's code that is running.
@@ -33,6 +43,7 @@ pub(crate) enum Stage {
     Handle,
     Apply,
     Reply,
+    Weigh,
     Read,
 }
 
@@ -42,6 +53,7 @@ impl Stage {
             Stage::Handle => "handle",
             Stage::Apply => "apply",
             Stage::Reply => "reply",
+            Stage::Weigh => "weight",
             Stage::Read => "read",
         }
     }

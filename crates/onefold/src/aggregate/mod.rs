@@ -27,6 +27,7 @@ pub(crate) mod instance;
 pub(crate) mod kind;
 pub(crate) mod quarantine;
 pub(crate) mod recovery;
+pub(crate) mod run;
 pub(crate) mod scope;
 pub(crate) mod serving;
 pub(crate) mod slot;

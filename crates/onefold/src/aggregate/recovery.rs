@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::instance::{Instance, Stage};
 use super::kind::Kind;
-use super::serving::panic_message;
+use super::run::panic_message;
 use super::slot::Slot;
 use crate::error::{Error, NotStoredReason};
 use crate::telemetry;
@@ -50,7 +50,7 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
     let opened = shared.journal.open(&slot.stream).await?;
     let context = Context::new(kind.services.clone(), slot.stream.id(), shared.clock.clone(), slot.clone());
     let mut instance = Box::new(Instance {
-        state: A::default(),
+        state: guarded("default", A::default)?,
         version: StreamVersion::EMPTY,
         session: opened.session,
         context,
@@ -75,7 +75,7 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
         let (version, head) = (instance.version, opened.head);
         return Err(RecoveryFailure::Unreadable(format!("the stream ends at {version}, its head says {head}")));
     }
-    slot.weigh(instance.state.weight());
+    slot.weigh(guarded("weight", || instance.state.weight())?);
     shared.stats.activated();
     telemetry::recovered(&slot.stream, instance.version);
     Ok(instance)
@@ -91,21 +91,23 @@ fn replay_part<A: Aggregate>(instance: &mut Instance<A>, part: &RecordedPart) ->
         let version = instance.version.next();
         let frame = frame.ok_or_else(|| RecoveryFailure::Unreadable(format!("version {version} does not parse")))?;
         let state = &mut instance.state;
-        let applied = catch_unwind(AssertUnwindSafe(|| {
+        let applied = guarded(format_args!("version {version}: replay"), || {
             let event = frame.decode::<A::Event>()?;
             state.apply(&event);
             Ok::<_, onefold_core::DecodeError>(())
-        }));
+        })?;
         match applied {
-            Ok(Ok(())) => instance.version = version,
-            Ok(Err(error)) => return Err(RecoveryFailure::Unreadable(format!("version {version}: {error}"))),
-            Err(panic) => {
-                let message = panic_message(&*panic);
-                return Err(RecoveryFailure::Unreadable(format!("version {version}: replay panicked: {message}")));
-            }
+            Ok(()) => instance.version = version,
+            Err(error) => return Err(RecoveryFailure::Unreadable(format!("version {version}: {error}"))),
         }
     }
     Ok(())
+}
+
+/// Calls the aggregate's own code; a panic of it is a failure that trying again at once would not mend.
+fn guarded<T>(what: impl std::fmt::Display, call: impl FnOnce() -> T) -> Result<T, RecoveryFailure> {
+    catch_unwind(AssertUnwindSafe(call))
+        .map_err(|panic| RecoveryFailure::Unreadable(format!("{what} panicked: {}", panic_message(&*panic))))
 }
 
 impl RecoveryFailure {

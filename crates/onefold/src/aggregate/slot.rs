@@ -1,26 +1,30 @@
-//! An aggregate's place in the registry: its bounded queue of calls, and what must be known to close it without loss.
+//! An aggregate's place in the registry: its bounded queue of calls, its instance while nobody runs on it, and what must be
+//! known to close it without loss.
 //!
 //! Everything that decides whether the slot may close sits under one lock. Lock order: a call's own lock may be held when
 //! the slot's is taken, never the other way round.
 
+mod closing;
+mod queue;
+mod turns;
+
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use futures_core::future::BoxFuture;
 use onefold_core::{Aggregate, AwaitDurable, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+pub(crate) use self::queue::Next;
+use self::queue::{Mode, Queue, Queued};
 use super::actor;
-use super::call::Envelope;
-use super::fifo::Fifo;
+use super::instance::Instance;
 use super::kind::Kind;
-use crate::error::{Error, NotStoredReason};
+use crate::error::Quarantined;
 use crate::runtime::residency::Resident;
 use crate::runtime::shared::Shared;
-
-type Queued<A> = Arc<dyn Envelope<A>>;
 
 /// See the module.
 pub(crate) struct Slot<A: Aggregate> {
@@ -40,34 +44,10 @@ pub(crate) struct Slot<A: Aggregate> {
     settled: Notify,
 }
 
-struct Queue<A: Aggregate> {
-    calls: Fifo<Queued<A>>,
-    mode: Mode,
-    /// The actor, when it waits: for a call, for what is in flight, or for a handler.
-    actor: Option<Waker>,
-    /// Appends submitted and not yet acknowledged.
-    in_flight: u32,
-    /// Calls admitted and not yet answered.
-    admitted: u32,
-    /// An append failed: what is in memory must be thrown away.
-    broken: bool,
-    /// Somebody waits in `cx.durable()`.
-    durable_awaited: bool,
-}
-
-/// `Vacant ─▶ Resident ─▶ Closed`, or `Vacant ─▶ Closed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// No actor yet: a place in memory is being found.
-    Vacant,
-    /// An actor serves the queue.
-    Resident,
-    /// Takes nothing any more; a new slot takes over.
-    Closed,
-}
-
 /// What happened to a call that was offered.
-pub(crate) enum Pushed {
+pub(crate) enum Pushed<A: Aggregate> {
+    /// Nobody runs and nobody waits: run it now, on this instance.
+    Begin(Box<Instance<A>>),
     /// It is in the queue; this actor should be woken.
     Queued(Option<Waker>),
     /// The aggregate has too many unanswered calls.
@@ -76,35 +56,16 @@ pub(crate) enum Pushed {
     Closed,
 }
 
-/// What the actor does next.
-pub(crate) enum Next<A: Aggregate> {
-    /// This call.
-    Call(Queued<A>),
-    /// Throw the state away and settle.
-    Broken,
-    /// End.
-    Closed,
-}
-
 static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
 
 impl<A: Aggregate> Slot<A> {
     pub(crate) fn new(kind: &Arc<Kind<A>>, stream: StreamId) -> Arc<Self> {
-        let queue = Queue {
-            calls: Fifo::default(),
-            mode: Mode::Vacant,
-            actor: None,
-            in_flight: 0,
-            admitted: 0,
-            broken: false,
-            durable_awaited: false,
-        };
         Arc::new(Slot {
             key: NEXT_KEY.fetch_add(1, Ordering::Relaxed),
             stream,
             shared: kind.shared.clone(),
             kind: Arc::downgrade(kind),
-            queue: Mutex::new(queue),
+            queue: Mutex::new(Queue::new()),
             last_used: AtomicU32::new(0),
             resident_index: AtomicUsize::new(0),
             weight: AtomicUsize::new(0),
@@ -112,19 +73,23 @@ impl<A: Aggregate> Slot<A> {
         })
     }
 
-    /// Offers a call. It counts as admitted whatever the answer, until it leaves.
-    pub(crate) fn push(&self, call: Queued<A>, now_ms: u32) -> Pushed {
+    /// Offers a call, which counts as admitted from now on until it leaves, unless it is refused. `make` is called for the
+    /// queue only; `may_begin`: the caller would run it at once if the aggregate is at rest.
+    pub(crate) fn push(&self, now_ms: u32, may_begin: bool, make: impl FnOnce() -> Queued<A>) -> Pushed<A> {
         self.last_used.store(now_ms, Ordering::Relaxed);
         let limit = self.shared.config.admitted_per_aggregate_max;
         let mut queue = self.queue.lock();
-        queue.admitted += 1;
         if queue.mode == Mode::Closed {
             return Pushed::Closed;
         }
-        if queue.admitted as usize > limit {
+        if queue.admitted as usize >= limit {
             return Pushed::Full;
         }
-        queue.calls.push(call);
+        queue.admitted += 1;
+        if may_begin && let Some(instance) = queue.begin() {
+            return Pushed::Begin(instance);
+        }
+        queue.calls.push(make());
         Pushed::Queued(queue.actor.take())
     }
 
@@ -139,39 +104,6 @@ impl<A: Aggregate> Slot<A> {
         if let Some(actor) = actor {
             actor.wake();
         }
-    }
-
-    /// The next call, in order.
-    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Next<A>> {
-        let mut queue = self.queue.lock();
-        if queue.broken {
-            return Poll::Ready(Next::Broken);
-        }
-        if let Some(call) = queue.calls.pop() {
-            return Poll::Ready(Next::Call(call));
-        }
-        if queue.mode != Mode::Closed && queue.is_idle() && self.shared.residency.has_line() {
-            queue.mode = Mode::Closed;
-        }
-        if queue.mode == Mode::Closed {
-            return Poll::Ready(Next::Closed);
-        }
-        queue.calls.shrink();
-        queue.park(cx);
-        Poll::Pending
-    }
-
-    /// Whether there is something to do: a call (true), or the end (false).
-    pub(crate) fn poll_work(&self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut queue = self.queue.lock();
-        if !queue.calls.is_empty() {
-            return Poll::Ready(true);
-        }
-        if queue.mode == Mode::Closed {
-            return Poll::Ready(false);
-        }
-        queue.park(cx);
-        Poll::Pending
     }
 
     /// How many calls are admitted and not yet answered.
@@ -216,87 +148,11 @@ impl<A: Aggregate> Slot<A> {
         self.queue.lock().broken = true;
     }
 
-    /// While broken: ready, and mended, when nothing is in flight any more.
-    pub(crate) fn poll_mended(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut queue = self.queue.lock();
-        if queue.in_flight == 0 {
-            queue.broken = false;
-            return Poll::Ready(());
-        }
-        queue.park(cx);
-        Poll::Pending
-    }
-
-    /// While a handler waits for something: whether its decision would be worthless.
-    pub(crate) fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut queue = self.queue.lock();
-        if queue.broken || queue.mode == Mode::Closed {
-            return Poll::Ready(());
-        }
-        queue.park(cx);
-        Poll::Pending
-    }
-
-    /// Whether the slot was closed under its actor, by the end of the runtime.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.queue.lock().mode == Mode::Closed
-    }
-
-    /// Answers everything that waits.
-    pub(crate) fn fail_waiting(&self, error: impl Fn() -> Error<A::Rejection>) {
-        let mut calls = std::mem::take(&mut self.queue.lock().calls);
-        std::iter::from_fn(|| calls.pop()).for_each(|call| call.answer(error()));
-    }
-
-    /// Closes if nothing waits and nothing is in flight; the actor ends then.
-    pub(crate) fn close_if_idle(&self) -> bool {
-        let mut queue = self.queue.lock();
-        let close = queue.mode == Mode::Resident && queue.is_idle() && !queue.broken;
-        if close {
-            queue.mode = Mode::Closed;
-        }
-        let actor = if close { queue.actor.take() } else { None };
-        drop(queue);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
-        close
-    }
-
-    /// Closes if no call waits, whatever the reason of the end. Returns whether it is closed now.
-    pub(crate) fn close_if_empty(&self) -> bool {
-        let mut queue = self.queue.lock();
-        if queue.calls.is_empty() {
-            queue.mode = Mode::Closed;
-        }
-        queue.mode == Mode::Closed
-    }
-
-    /// Closes at once; what waits is answered.
-    pub(crate) fn close_now(&self, error: impl Fn() -> Error<A::Rejection>) {
-        let mut queue = self.queue.lock();
-        queue.mode = Mode::Closed;
-        let actor = queue.actor.take();
-        drop(queue);
-        self.fail_waiting(error);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
-    }
-
-    /// The actor could not be started, or ended by force: nothing will ever serve this slot again.
-    pub(crate) fn abandon(&self, reason: &str) {
-        let reason = || NotStoredReason::RecoveryFailed { reason: reason.to_owned() };
-        self.close_now(|| Error::not_stored(&self.stream, None, reason()));
-        self.retire();
-    }
-
-    /// Takes the closed slot out of the registry and gives its place in memory back.
-    pub(crate) fn retire(self: &Slot<A>) {
-        if let Some(kind) = self.kind.upgrade() {
-            kind.forget(self);
-        }
-        self.shared.residency.leave(self.index(), self.key);
+    /// The aggregate's own code panicked. Returns the quarantine, if that was once too often.
+    pub(crate) fn strike(&self, reason: &str) -> Option<Quarantined> {
+        let kind = self.kind.upgrade()?;
+        kind.crashes.strike(&self.stream, reason, false);
+        kind.crashes.check(&self.stream)
     }
 
     /// Takes note of what the state weighs now.
@@ -320,19 +176,6 @@ impl<A: Aggregate> Slot<A> {
             }
             // With a broken state this never resolves; the actor drops the handler.
             settled.await;
-        }
-    }
-}
-
-impl<A: Aggregate> Queue<A> {
-    fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.in_flight == 0 && self.admitted == 0
-    }
-
-    fn park(&mut self, cx: &Context<'_>) {
-        match &mut self.actor {
-            Some(actor) => actor.clone_from(cx.waker()),
-            None => self.actor = Some(cx.waker().clone()),
         }
     }
 }

@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::Span;
 
+use super::super::run::Runner;
 use super::super::scope::Scope;
 use super::super::slot::Slot;
 use crate::instant;
@@ -35,12 +36,20 @@ pin_project! {
         span: Span,
         deadline: Instant,
         timer: Option<Pin<Box<Sleep>>>,
+        runner: Runner,
     }
 }
 
 impl<'a, A: Aggregate, F: Future> Supervised<'a, A, F> {
-    pub(super) fn new(handler: F, slot: &'a Slot<A>, scope: Scope, span: Span, deadline: Instant) -> Self {
-        Supervised { handler, slot, scope: Some(scope), span, deadline, timer: None }
+    pub(super) fn new(
+        handler: F,
+        slot: &'a Slot<A>,
+        scope: Scope,
+        span: Span,
+        deadline: Instant,
+        runner: Runner,
+    ) -> Self {
+        Supervised { handler, slot, scope: Some(scope), span, deadline, timer: None, runner }
     }
 }
 
@@ -54,6 +63,10 @@ impl<A: Aggregate, F: Future> Future for Supervised<'_, A, F> {
         drop(entered);
         if let Poll::Ready(output) = polled {
             return Poll::Ready(End::Returned(output));
+        }
+        // IMPORTANT: only the actor may wait with the slot, which knows a single waker. It will poll again at once.
+        if std::mem::replace(this.runner, Runner::Actor) == Runner::Caller {
+            return Poll::Pending;
         }
         let timer = this.timer.get_or_insert_with(|| {
             let limit = instant::after(Instant::now(), this.slot.shared.config.handler_timeout);

@@ -1,0 +1,174 @@
+//! One call run on an instance, by whoever has it: the caller that found the aggregate at rest, or its actor.
+//!
+//! A caller polls the run once, on the spot. Most handlers are ready at their first poll, and then neither the actor is woken
+//! nor its task touched. A run that is not ready is handed over to the actor, which goes on with it: what has started runs
+//! whole, whether or not its caller stays.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+use onefold_core::Aggregate;
+use tokio::task::coop;
+use tokio::time::Instant;
+
+use super::call::Call;
+use super::execution::{Commit, Performed, Work};
+use super::gate;
+use super::instance::{Instance, Stage};
+use crate::error::{Error, NotStoredReason};
+use crate::telemetry;
+
+/// A call running on an instance, which comes back unless the state was lost in a panic. Dropped, it answers its call.
+pub(crate) type Run<A> = Pin<Box<dyn Future<Output = Option<Box<Instance<A>>>> + Send>>;
+
+/// Who polls a run at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runner {
+    /// A caller, which looked at its clock just now. It hands over to the actor when the run is not ready.
+    Caller,
+    /// The aggregate's actor.
+    Actor,
+}
+
+/// Whether a caller may run its own call where it is polled. Like any other resource of tokio a run counts against the
+/// task's budget, so that a task with thousands of calls in hand does not keep its worker from others.
+pub(crate) fn may_begin(cx: &mut Context<'_>) -> bool {
+    if !coop::has_budget_remaining() {
+        return false;
+    }
+    match coop::poll_proceed(cx) {
+        Poll::Ready(spent) => {
+            spent.made_progress();
+            true
+        }
+        Poll::Pending => false,
+    }
+}
+
+/// The caller's side: runs the call at once, as far as it gets.
+pub(crate) fn begin<A: Aggregate, W: Work<A>>(instance: Box<Instance<A>>, call: Arc<Call<A, W>>, cx: &mut Context<'_>) {
+    let slot = instance.slot.clone();
+    let mut run = Box::pin(run(instance, call, Runner::Caller));
+    // Any executor may poll the caller; a handler finds the runtime's own tokio.
+    let _within = slot.shared.tokio.enter();
+    match run.as_mut().poll(cx) {
+        Poll::Ready(Some(instance)) => slot.rest(instance),
+        Poll::Ready(None) => slot.lose(),
+        Poll::Pending => slot.hand_over(run),
+    }
+}
+
+/// Runs one call and passes its outcome on to the gate.
+pub(crate) async fn run<A: Aggregate, W: Work<A>>(
+    mut instance: Box<Instance<A>>,
+    call: Arc<Call<A, W>>,
+    runner: Runner,
+) -> Option<Box<Instance<A>>> {
+    let executed = AssertUnwindSafe(execute(&call, &mut instance, runner)).catch_unwind().await;
+    let passed_on = match executed {
+        Ok(Execution::Skipped | Execution::Done) => Ok(()),
+        Ok(Execution::Answered) => gate::release(&instance, call),
+        Ok(Execution::Decided(commit)) => gate::append(&instance, call, commit),
+        Err(panic) => {
+            crashed(&instance, &call, &*panic);
+            instance.discard();
+            return None;
+        }
+    };
+    if let Err(refused) = passed_on {
+        // Boxed: it is rare.
+        Box::pin(refused.retry(&*instance.slot.shared.journal)).await;
+    }
+    Some(instance)
+}
+
+/// What remains to be done for a call after it was executed.
+enum Execution {
+    /// Its caller had left; nothing ran.
+    Skipped,
+    /// Nothing: it is answered.
+    Done,
+    /// Release the held answer through the gate.
+    Answered,
+    /// Append, then release the held answer.
+    Decided(Commit),
+}
+
+async fn execute<A: Aggregate, W: Work<A>>(call: &Call<A, W>, instance: &mut Instance<A>, runner: Runner) -> Execution {
+    if runner == Runner::Actor && Instant::now() >= call.deadline {
+        // The caller's own timer may be late; a command whose deadline passed before it started never runs.
+        let reason = NotStoredReason::DeadlinePassed;
+        call.decide(Some(Error::not_stored(&call.slot.stream, None, reason)));
+        return Execution::Done;
+    }
+    let Some(work) = call.start() else { return Execution::Skipped };
+    let mut unfinished = Unfinished(Some(call));
+    let performed = work.perform(instance, call, runner).await;
+    unfinished.0 = None;
+    match performed {
+        Performed::Failed(error) => {
+            call.decide(Some(error));
+            Execution::Done
+        }
+        Performed::Cancelled => Execution::Done,
+        Performed::Answered(answer) => {
+            if !call.submit(instance.version, instance.version) {
+                return Execution::Done;
+            }
+            call.hold(answer);
+            Execution::Answered
+        }
+        Performed::Decided { output, commit } => {
+            call.hold(Ok(output));
+            instance.stage = Stage::Weigh;
+            instance.slot.weigh(instance.state.weight());
+            Execution::Decided(commit)
+        }
+    }
+}
+
+/// Answers a call whose handler is dropped where it waits, because the tokio runtime has ended. A panic is told by whoever
+/// catches it.
+struct Unfinished<'a, A: Aggregate, W: Work<A>>(Option<&'a Call<A, W>>);
+
+impl<A: Aggregate, W: Work<A>> Drop for Unfinished<'_, A, W> {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take()
+            && !std::thread::panicking()
+        {
+            call.decide(Some(Error::not_stored(&call.slot.stream, None, NotStoredReason::ShuttingDown)));
+        }
+    }
+}
+
+/// A panic in the aggregate's code: its caller is told, the state is thrown away, and too many of them quarantine it.
+fn crashed<A: Aggregate, W: Work<A>>(instance: &Instance<A>, call: &Call<A, W>, panic: &(dyn Any + Send)) {
+    let (stage, message) = (instance.stage.name(), panic_message(panic));
+    let stream = &instance.slot.stream;
+    let version = instance.durable_version();
+    telemetry::panicked(stream, stage, &message);
+    instance.slot.break_down();
+    let quarantined = instance.slot.strike(&format!("{stage} panicked: {message}"));
+    let reason = NotStoredReason::Panicked { stage, message };
+    call.decide(Some(Error::not_stored(stream, version, reason)));
+    if let Some(quarantined) = quarantined {
+        instance.slot.fail_waiting(|| Error::Quarantined(Box::new(quarantined.clone())));
+    }
+}
+
+/// Drops a run that nobody goes on with. A handler is a user's value: should its drop panic, that is nobody else's matter.
+pub(crate) fn discard<A: Aggregate>(run: Run<A>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(run))) {
+        tracing::error!(message = panic_message(&*panic), "a handler panicked while it was dropped");
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a value that is no text".to_owned())
+}

@@ -1,0 +1,85 @@
+//! How a slot ends: idle and without loss, or at once.
+
+use onefold_core::Aggregate;
+
+use super::super::run;
+use super::Slot;
+use super::queue::{Memory, Mode};
+use crate::error::{Error, NotStoredReason};
+use crate::runtime::residency::Resident;
+
+impl<A: Aggregate> Slot<A> {
+    /// Whether the slot was closed under its actor, by the end of the runtime.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queue.lock().mode == Mode::Closed
+    }
+
+    /// Answers everything that waits.
+    pub(crate) fn fail_waiting(&self, error: impl Fn() -> Error<A::Rejection>) {
+        let mut calls = std::mem::take(&mut self.queue.lock().calls);
+        std::iter::from_fn(|| calls.pop()).for_each(|call| call.answer(error()));
+    }
+
+    /// Closes if nothing waits and nothing is in flight; the actor ends then.
+    pub(crate) fn close_if_idle(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let close = queue.mode == Mode::Resident && queue.is_idle() && !queue.broken;
+        if close {
+            queue.mode = Mode::Closed;
+        }
+        let actor = if close { queue.actor.take() } else { None };
+        drop(queue);
+        if let Some(actor) = actor {
+            actor.wake();
+        }
+        close
+    }
+
+    /// Closes if no call waits, whatever the reason of the end. Returns whether it is closed now.
+    pub(crate) fn close_if_empty(&self) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.calls.is_empty() {
+            queue.mode = Mode::Closed;
+        }
+        queue.mode == Mode::Closed
+    }
+
+    /// Closes at once; what waits is answered.
+    pub(crate) fn close_now(&self, error: impl Fn() -> Error<A::Rejection>) {
+        let mut queue = self.queue.lock();
+        queue.mode = Mode::Closed;
+        let actor = queue.actor.take();
+        drop(queue);
+        self.fail_waiting(error);
+        if let Some(actor) = actor {
+            actor.wake();
+        }
+    }
+
+    /// There is no actor any more, and the slot is closed: lets go of what it would have gone on with.
+    pub(crate) fn forget_memory(&self) {
+        let memory = std::mem::replace(&mut self.queue.lock().memory, Memory::Absent);
+        match memory {
+            Memory::Resting(instance) => instance.discard(),
+            // Dropped, it answers its call.
+            Memory::Begun(begun) => run::discard(begun),
+            Memory::Away | Memory::Absent => (),
+        }
+    }
+
+    /// The actor could not be started, or ended by force: nothing will ever serve this slot again.
+    pub(crate) fn abandon(&self, reason: &str) {
+        let reason = || NotStoredReason::RecoveryFailed { reason: reason.to_owned() };
+        self.close_now(|| Error::not_stored(&self.stream, None, reason()));
+        self.forget_memory();
+        self.retire();
+    }
+
+    /// Takes the closed slot out of the registry and gives its place in memory back.
+    pub(crate) fn retire(&self) {
+        if let Some(kind) = self.kind.upgrade() {
+            kind.forget(self);
+        }
+        self.shared.residency.leave(self.index(), self.key);
+    }
+}
