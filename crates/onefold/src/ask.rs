@@ -4,13 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use compact_str::CompactString;
 use onefold_core::{Aggregate, CommandId, CorrelationId, ExpectedVersion, Handle, Metadata, StreamVersion};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::aggregate::call::Call;
 use crate::aggregate::execution::{Command, Read, Work};
@@ -19,6 +19,7 @@ use crate::aggregate::scope::Scope;
 use crate::dispatch::{self, Sent, Times};
 use crate::error::{Error, NotStoredReason};
 use crate::instant;
+use crate::runtime::deadlines::Ticket;
 
 pin_project! {
     /// A command on its way; resolves to its reply. See [`Aggregates::ask`](crate::Aggregates::ask).
@@ -156,13 +157,16 @@ pin_project! {
         limit: Option<Duration>,
         work: Option<W>,
         call: Option<Arc<Call<A, W>>>,
-        #[pin]
-        timer: Option<Sleep>,
+        ticket: Option<Ticket>,
     }
 
     impl<A: Aggregate, W: Work<A>> PinnedDrop for Sending<A, W> {
         fn drop(this: Pin<&mut Self>) {
-            if let Some(call) = this.project().call.take() {
+            let this = this.project();
+            if let Some(ticket) = this.ticket.take() {
+                this.kind.shared.deadlines.leave(ticket);
+            }
+            if let Some(call) = this.call.take() {
                 call.abandon();
             }
         }
@@ -171,7 +175,7 @@ pin_project! {
 
 impl<A: Aggregate, W: Work<A>> Sending<A, W> {
     fn new(kind: Arc<Kind<A>>, id: &str, work: W) -> Self {
-        Sending { kind, id: CompactString::new(id), limit: None, work: Some(work), call: None, timer: None }
+        Sending { kind, id: CompactString::new(id), limit: None, work: Some(work), call: None, ticket: None }
     }
 
     fn poll_with(
@@ -184,9 +188,9 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
             onefold_core::Timestamp,
         ),
     ) -> Poll<Result<W::Output, Error<A::Rejection>>> {
-        let mut this = self.project();
+        let this = self.project();
+        let shared = &this.kind.shared;
         if let Some(mut work) = this.work.take() {
-            let shared = &this.kind.shared;
             let now = Instant::now();
             let deadline = instant::after(now, this.limit.unwrap_or(shared.config.deadline));
             let (scope, chain) = match Scope::current() {
@@ -194,33 +198,36 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
                 None => (None, None),
             };
             prepare(shared, &mut work, scope, shared.clock.now());
-            let sent = dispatch::send(this.kind, this.id, work, Times { now, deadline }, chain, cx);
-            let Sent(call) = match sent {
-                Ok(sent) => sent,
+            match dispatch::send(this.kind, this.id, work, Times { now, deadline }, chain, cx) {
+                Ok(Sent(call)) => *this.call = Some(call),
                 Err(error) => return Poll::Ready(Err(error)),
-            };
-            *this.call = Some(call);
-            // Any executor may poll this future; the timer is the runtime's own.
-            let _within = shared.tokio.enter();
-            this.timer.set(Some(tokio::time::sleep_until(deadline)));
+            }
         }
         let Some(call) = this.call else {
             panic!("a completed future was polled again");
         };
-        if let Poll::Ready(answer) = call.poll_answer(cx) {
-            *this.call = None;
-            return Poll::Ready(answer);
-        }
-        let reason = match this.timer.as_pin_mut() {
-            // IMPORTANT: looked at first. The timers of a tokio runtime that has ended panic.
-            _ if this.kind.shared.releaser.has_ended() => NotStoredReason::ShuttingDown,
-            Some(timer) => {
-                ready!(timer.poll(cx));
-                NotStoredReason::DeadlinePassed
+        let answer = match call.poll_answer(cx) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => {
+                let reason = if shared.releaser.has_ended() || shared.deadlines.has_ended() {
+                    NotStoredReason::ShuttingDown
+                } else if Instant::now() >= call.deadline {
+                    NotStoredReason::DeadlinePassed
+                } else if this.ticket.is_some() {
+                    return Poll::Pending;
+                } else {
+                    *this.ticket = shared.deadlines.enter(call.deadline, call.clone());
+                    match this.ticket {
+                        Some(_) => return Poll::Pending,
+                        None => NotStoredReason::ShuttingDown,
+                    }
+                };
+                call.expire(reason)
             }
-            None => return Poll::Pending,
         };
-        let answer = call.expire(reason);
+        if let Some(ticket) = this.ticket.take() {
+            shared.deadlines.leave(ticket);
+        }
         *this.call = None;
         Poll::Ready(answer)
     }

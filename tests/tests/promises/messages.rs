@@ -76,7 +76,8 @@ async fn timeouts_say_where_and_what_to_do() {
     );
     check(
         tallies.ask("a", endless()).deadline(Duration::from_secs(1)).await,
-        "tally/a: nothing was stored: the deadline passed before it was decided: try again, or allow more time",
+        "tally/a at version 1: nothing was stored: the deadline passed before it was decided: try again, or allow more \
+         time",
     );
     faults.open(When::nth(1), OpenFault::Hold(Gate::closed()));
     check(

@@ -26,6 +26,7 @@ use super::run::{self, Run, Runner, panic_message};
 use super::scope::Chain;
 use super::slot::Slot;
 use crate::error::{Error, NotStoredReason};
+use crate::runtime::deadlines::Waiting;
 use crate::runtime::releaser::Release;
 
 type Answer<A, W> = Result<<W as Work<A>>::Output, Error<<A as Aggregate>::Rejection>>;
@@ -246,6 +247,15 @@ impl<A: Aggregate, W: Work<A>> Acknowledge for Call<A, W> {
     fn acknowledge(self: Arc<Self>, outcome: AppendOutcome) {
         let releaser = self.slot.shared.releaser.clone();
         releaser.push(self, outcome);
+    }
+}
+
+impl<A: Aggregate, W: Work<A>> Waiting for Call<A, W> {
+    fn nudge(&self) {
+        let caller = self.state.lock().caller.clone();
+        if let Some(caller) = caller {
+            caller.wake();
+        }
     }
 }
 

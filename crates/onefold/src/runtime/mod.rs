@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 mod builder;
+pub(crate) mod deadlines;
 mod health;
 pub(crate) mod releaser;
 pub(crate) mod residency;

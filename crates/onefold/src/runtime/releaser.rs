@@ -39,7 +39,7 @@ impl Releaser {
     pub(super) fn start(tokio: &Handle) -> Arc<Self> {
         let state = State { released: Vec::new(), task: None, closed: false };
         let releaser = Arc::new(Releaser { state: Mutex::new(state), ended: AtomicBool::new(false) });
-        tokio.spawn(run(releaser.clone()));
+        tokio.spawn(run(Ending { releaser: releaser.clone(), batch: Vec::new(), by_itself: false }));
         releaser
     }
 
@@ -91,21 +91,23 @@ impl Releaser {
     }
 }
 
-async fn run(releaser: Arc<Releaser>) {
-    /// When tokio drops the task, acknowledgements must still reach their callers.
-    struct Ending {
-        releaser: Arc<Releaser>,
-        batch: Vec<Released>,
-        by_itself: bool,
+/// When tokio drops the task, polled or not, acknowledgements must still reach their callers.
+struct Ending {
+    releaser: Arc<Releaser>,
+    batch: Vec<Released>,
+    by_itself: bool,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.releaser.ended.store(!self.by_itself, Ordering::Release);
+        // The batch is reversed: the oldest is its last.
+        self.batch.drain(..).rev().for_each(|(call, outcome)| call.release(outcome));
+        self.releaser.close();
     }
-    impl Drop for Ending {
-        fn drop(&mut self) {
-            self.releaser.ended.store(!self.by_itself, Ordering::Release);
-            self.batch.drain(..).for_each(|(call, outcome)| call.release(outcome));
-            self.releaser.close();
-        }
-    }
-    let mut ending = Ending { releaser, batch: Vec::new(), by_itself: false };
+}
+
+async fn run(mut ending: Ending) {
     loop {
         let Ending { releaser, batch, by_itself } = &mut ending;
         if poll_fn(|cx| releaser.poll_released(cx, batch)).await.is_none() {

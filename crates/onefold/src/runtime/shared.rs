@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::admission::Admission;
+use super::deadlines::Deadlines;
 use super::releaser::Releaser;
 use super::residency::Residency;
 use super::stats::Stats;
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     pub(crate) residency: Residency,
     pub(crate) releaser: Arc<Releaser>,
+    pub(crate) deadlines: Arc<Deadlines>,
     pub(crate) recoveries: Semaphore,
     pub(crate) stats: Stats,
     pub(crate) tokio: Handle,
@@ -67,6 +69,7 @@ impl Shared {
             admission: Admission::new(&config),
             residency: Residency::new(&config, random),
             releaser: Releaser::start(&tokio),
+            deadlines: Deadlines::start(&tokio),
             recoveries: Semaphore::new(config.recoveries_max),
             stats: Stats::default(),
             started: Instant::now(),
