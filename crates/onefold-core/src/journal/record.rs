@@ -57,31 +57,34 @@ pub struct PartPlace {
 pub fn encode(append: &Append, commit: CommitNumber, first: GlobalPosition, places: &[PartPlace], out: &mut Vec<u8>) {
     let start = out.len();
     let parts = || append.parts.iter().filter(|part| !part.events.is_empty());
-    out.extend([0; 8]);
-    out.push(FORMAT);
-    out.push(KIND_COMMIT);
-    out.extend((parts().count() as u16).to_le_bytes());
-    out.extend((append.metadata.len() as u32).to_le_bytes());
-    out.extend(commit.get().to_le_bytes());
-    out.extend(first.get().to_le_bytes());
-    out.extend(crc32c::crc32c(&append.metadata).to_le_bytes());
-    out.extend([0; 4]);
+    // Into a place of known size first: `out` need not look for room at each field.
+    let mut fixed = [0; FIXED_BYTES];
+    fixed[8] = FORMAT;
+    fixed[9] = KIND_COMMIT;
+    fixed[10..12].copy_from_slice(&(parts().count() as u16).to_le_bytes());
+    fixed[12..16].copy_from_slice(&(append.metadata.len() as u32).to_le_bytes());
+    fixed[16..24].copy_from_slice(&commit.get().to_le_bytes());
+    fixed[24..32].copy_from_slice(&first.get().to_le_bytes());
+    fixed[32..36].copy_from_slice(&crc32c::crc32c(&append.metadata).to_le_bytes());
+    out.extend_from_slice(&fixed);
     for (index, part) in parts().enumerate() {
         let place = places[index];
         let stream = part.stream();
-        out.extend(place.previous.get().to_le_bytes());
-        out.extend(place.first_version.get().to_le_bytes());
-        out.extend(part.events.count().to_le_bytes());
-        out.extend((part.events.bytes().len() as u32).to_le_bytes());
-        out.extend(part.events.checksum().to_le_bytes());
-        out.push(stream.aggregate_type().len() as u8);
-        out.push(stream.aggregate_id().len() as u8);
-        out.extend(stream.aggregate_type().as_bytes());
-        out.extend(stream.aggregate_id().as_bytes());
+        let mut fixed = [0; PART_FIXED_BYTES];
+        fixed[0..8].copy_from_slice(&place.previous.get().to_le_bytes());
+        fixed[8..16].copy_from_slice(&place.first_version.get().to_le_bytes());
+        fixed[16..20].copy_from_slice(&part.events.count().to_le_bytes());
+        fixed[20..24].copy_from_slice(&(part.events.bytes().len() as u32).to_le_bytes());
+        fixed[24..28].copy_from_slice(&part.events.checksum().to_le_bytes());
+        fixed[28] = stream.aggregate_type().len() as u8;
+        fixed[29] = stream.aggregate_id().len() as u8;
+        out.extend_from_slice(&fixed);
+        out.extend_from_slice(stream.aggregate_type().as_bytes());
+        out.extend_from_slice(stream.aggregate_id().as_bytes());
     }
     let header_crc = crc32c::crc32c(&out[start + 8..]);
-    out.extend(&append.metadata);
-    parts().for_each(|part| out.extend(part.events.bytes()));
+    out.extend_from_slice(&append.metadata);
+    parts().for_each(|part| out.extend_from_slice(part.events.bytes()));
     let length = (out.len() - start) as u32;
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
     out[start + 4..start + 8].copy_from_slice(&header_crc.to_le_bytes());

@@ -245,8 +245,8 @@ impl<A: Aggregate, W: Work<A>> Envelope<A> for Call<A, W> {
 
 impl<A: Aggregate, W: Work<A>> Acknowledge for Call<A, W> {
     fn acknowledge(self: Arc<Self>, outcome: AppendOutcome) {
-        let releaser = self.slot.shared.releaser.clone();
-        releaser.push(self, outcome);
+        // A clone of its own is cheaper than one of what all calls share.
+        self.slot.shared.releaser.push(self.clone(), outcome);
     }
 }
 
@@ -260,6 +260,14 @@ impl<A: Aggregate, W: Work<A>> Waiting for Call<A, W> {
 }
 
 impl<A: Aggregate, W: Work<A>> Release for Call<A, W> {
+    fn touch(&self) -> bool {
+        self.state.is_locked()
+    }
+
+    fn touch_aggregate(&self) -> bool {
+        self.slot.is_busy()
+    }
+
     fn release(self: Arc<Self>, outcome: AppendOutcome) {
         // IMPORTANT: the slot first. A caller that asks again must not find its own append still in flight.
         let was_sound = self.slot.decided(outcome.is_err());

@@ -106,6 +106,11 @@ impl<A: Aggregate> Slot<A> {
         }
     }
 
+    /// Whether somebody is at the queue at this moment.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.queue.is_locked()
+    }
+
     /// How many calls are admitted and not yet answered.
     pub(crate) fn unanswered(&self) -> usize {
         self.queue.lock().admitted as usize
