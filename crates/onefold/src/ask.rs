@@ -211,10 +211,11 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
             Poll::Pending => {
                 let reason = if shared.releaser.has_ended() || shared.deadlines.has_ended() {
                     NotStoredReason::ShuttingDown
-                } else if Instant::now() >= call.deadline {
-                    NotStoredReason::DeadlinePassed
                 } else if this.ticket.is_some() {
-                    return Poll::Pending;
+                    if Instant::now() < call.deadline {
+                        return Poll::Pending;
+                    }
+                    NotStoredReason::DeadlinePassed
                 } else {
                     *this.ticket = shared.deadlines.enter(call.deadline, call.clone());
                     match this.ticket {

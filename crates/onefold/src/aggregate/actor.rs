@@ -9,7 +9,6 @@ use std::sync::Arc;
 use onefold_core::Aggregate;
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime};
 
-use super::kind::Kind;
 use super::serving;
 use super::slot::Slot;
 
@@ -17,9 +16,9 @@ use super::slot::Slot;
 ///
 /// `spawn_instant` is IMPORTANT: with `spawn` the start would run inside the caller's future, and a caller that goes away
 /// would take the incarnation with it.
-pub(crate) fn spawn<A: Aggregate>(kind: Arc<Kind<A>>, slot: Arc<Slot<A>>) {
-    let _within = kind.shared.tokio.enter();
-    let life = Life(Some((kind, slot.clone())));
+pub(crate) fn spawn<A: Aggregate>(slot: Arc<Slot<A>>) {
+    let _within = slot.shared.tokio.enter();
+    let life = Life(Some(slot.clone()));
     let spawned = ActorRuntime::spawn_instant(None, Incarnation::<A>(std::marker::PhantomData), life);
     let started = spawned.map_err(|error| error.to_string()).and_then(|(actor, _)| {
         // ractor calls this "cast"; it fails only when the actor is already gone.
@@ -39,13 +38,13 @@ struct Run;
 impl ractor::Message for Run {}
 
 /// Taken by the first and only `Run`. Dropped before, because the tokio runtime has ended, it answers those who wait.
-struct Life<A: Aggregate>(Option<Place<A>>);
-
-type Place<A> = (Arc<Kind<A>>, Arc<Slot<A>>);
+///
+/// A single pointer: ractor's future holds room for it several times, for as long as the aggregate is in memory.
+struct Life<A: Aggregate>(Option<Arc<Slot<A>>>);
 
 impl<A: Aggregate> Drop for Life<A> {
     fn drop(&mut self) {
-        if let Some((_, slot)) = self.0.take() {
+        if let Some(slot) = self.0.take() {
             slot.abandon("the tokio runtime that it lives on has ended");
         }
     }
@@ -62,9 +61,12 @@ impl<A: Aggregate> Actor for Incarnation<A> {
     }
 
     async fn handle(&self, myself: ActorRef<Run>, _: Run, life: &mut Self::State) -> Result<(), ActorProcessingErr> {
-        if let Some((kind, slot)) = life.0.take() {
-            // Boxed, because ractor moves this future through several of its own, each with room for it.
-            Box::pin(serving::live(kind, slot)).await;
+        if let Some(slot) = life.0.take() {
+            match slot.kind() {
+                // Boxed, because ractor moves this future through several of its own, each with room for it.
+                Some(kind) => Box::pin(serving::live(kind, slot)).await,
+                None => slot.abandon("the runtime is gone"),
+            }
         }
         myself.drain()?;
         Ok(())

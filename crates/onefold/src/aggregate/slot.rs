@@ -73,6 +73,11 @@ impl<A: Aggregate> Slot<A> {
         })
     }
 
+    /// The aggregate's type, unless the runtime is gone.
+    pub(crate) fn kind(&self) -> Option<Arc<Kind<A>>> {
+        self.kind.upgrade()
+    }
+
     /// Offers a call, which counts as admitted from now on until it leaves, unless it is refused. `make` is called for the
     /// queue only; `may_begin`: the caller would run it at once if the aggregate is at rest.
     pub(crate) fn push(&self, now_ms: u32, may_begin: bool, make: impl FnOnce() -> Queued<A>) -> Pushed<A> {
@@ -229,9 +234,6 @@ impl<A: Aggregate> Resident for Slot<A> {
         }
         queue.mode = Mode::Resident;
         drop(queue);
-        match self.kind.upgrade() {
-            Some(kind) => actor::spawn(kind, self),
-            None => self.abandon("the runtime is gone"),
-        }
+        actor::spawn(self);
     }
 }
