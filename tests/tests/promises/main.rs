@@ -5,6 +5,7 @@
 
 mod support;
 
+mod at_rest;
 mod cancellation;
 mod deadlines;
 mod durability;
