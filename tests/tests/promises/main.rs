@@ -6,6 +6,7 @@
 mod support;
 
 mod at_rest;
+mod at_rest_panics;
 mod cancellation;
 mod deadlines;
 mod durability;

@@ -11,7 +11,6 @@
 //! Every transition happens under the record's lock, so a deadline, a caller that leaves and the actor can't disagree. A
 //! caller that leaves cancels only what is queued: what has started runs whole.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -22,7 +21,8 @@ use tokio::time::Instant;
 
 use super::execution::Work;
 use super::instance::Instance;
-use super::run::{self, Run, Runner, panic_message};
+use super::panics::drop_guarded;
+use super::run::{self, Run, Runner};
 use super::scope::Chain;
 use super::slot::Slot;
 use crate::error::{Error, NotStoredReason};
@@ -206,9 +206,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
     /// Drops a command that never runs, or a reply that nobody takes. It is a user's value, and should its drop panic, that
     /// must not end the actor, the releaser or the journal's thread, which serve others.
     fn discard(&self, dead: Phase<A, W>) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(dead))) {
-            crate::telemetry::panicked(&self.slot.stream, "drop", &panic_message(&*panic));
-        }
+        drop_guarded(dead, &self.slot.stream);
     }
 
     fn leave(&self, state: &mut State<A, W>) {

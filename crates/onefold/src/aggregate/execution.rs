@@ -59,6 +59,7 @@ impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
     type Output = A::Reply;
 
     async fn perform(self, instance: &mut Instance<A>, call: &Call<A, Self>, runner: Runner) -> Performed<A, A::Reply> {
+        instance.stage = Stage::Handle;
         let before = instance.version;
         let stream = &instance.slot.stream;
         let Command { command, expected, metadata } = self;
@@ -78,7 +79,6 @@ impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
             chain: call.chain.clone(),
         };
         instance.context.prepare(before, metadata);
-        instance.stage = Stage::Handle;
         let handling = async { instance.state.handle(command, &instance.context).await };
         let span = crate::telemetry::command_span(stream, before);
         let decision = match Supervised::new(handling, &instance.slot, scope, span, call.deadline, runner).await {

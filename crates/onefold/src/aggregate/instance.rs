@@ -1,12 +1,11 @@
 //! An aggregate's state in memory, at a version.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use onefold_core::journal::Session;
 use onefold_core::{Aggregate, Context, StreamVersion};
 
-use super::run::panic_message;
+use super::panics::drop_guarded;
 use super::slot::Slot;
 
 /// The state of one incarnation. It may be ahead of the journal by what is in flight; the gate sees to it that nobody
@@ -31,9 +30,7 @@ impl<A: Aggregate> Instance<A> {
     /// Lets it go. The state is a user's value: should its drop panic, that is nobody else's matter.
     pub(crate) fn discard(self: Box<Self>) {
         let stream = self.slot.stream.clone();
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
-            crate::telemetry::panicked(&stream, "drop", &panic_message(&*panic));
-        }
+        drop_guarded(self, &stream);
     }
 }
 

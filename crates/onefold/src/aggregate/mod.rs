@@ -25,6 +25,7 @@ pub(crate) mod fifo;
 pub(crate) mod gate;
 pub(crate) mod instance;
 pub(crate) mod kind;
+pub(crate) mod panics;
 pub(crate) mod quarantine;
 pub(crate) mod recovery;
 pub(crate) mod run;

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::instance::{Instance, Stage};
 use super::kind::Kind;
-use super::run::panic_message;
+use super::panics::message_of;
 use super::slot::Slot;
 use crate::error::{Error, NotStoredReason};
 use crate::telemetry;
@@ -107,7 +107,7 @@ fn replay_part<A: Aggregate>(instance: &mut Instance<A>, part: &RecordedPart) ->
 /// Calls the aggregate's own code; a panic of it is a failure that trying again at once would not mend.
 fn guarded<T>(what: impl std::fmt::Display, call: impl FnOnce() -> T) -> Result<T, RecoveryFailure> {
     catch_unwind(AssertUnwindSafe(call))
-        .map_err(|panic| RecoveryFailure::Unreadable(format!("{what} panicked: {}", panic_message(&*panic))))
+        .map_err(|panic| RecoveryFailure::Unreadable(format!("{what} panicked: {}", message_of(panic))))
 }
 
 impl RecoveryFailure {

@@ -5,7 +5,7 @@
 //! whole, whether or not its caller stays.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,6 +19,8 @@ use super::call::Call;
 use super::execution::{Commit, Performed, Work};
 use super::gate;
 use super::instance::{Instance, Stage};
+use super::panics::message_of;
+use super::slot::Slot;
 use crate::error::{Error, NotStoredReason};
 use crate::telemetry;
 
@@ -52,13 +54,26 @@ pub(crate) fn may_begin(cx: &mut Context<'_>) -> bool {
 /// The caller's side: runs the call at once, as far as it gets.
 pub(crate) fn begin<A: Aggregate, W: Work<A>>(instance: Box<Instance<A>>, call: Arc<Call<A, W>>, cx: &mut Context<'_>) {
     let slot = instance.slot.clone();
+    let lost = Lost(&slot);
     let mut run = Box::pin(run(instance, call, Runner::Caller));
     // Any executor may poll the caller; a handler finds the runtime's own tokio.
     let _within = slot.shared.tokio.enter();
-    match run.as_mut().poll(cx) {
+    let polled = run.as_mut().poll(cx);
+    std::mem::forget(lost);
+    match polled {
         Poll::Ready(Some(instance)) => slot.rest(instance),
         Poll::Ready(None) => slot.lose(),
         Poll::Pending => slot.hand_over(run),
+    }
+}
+
+/// The aggregate's own panics are caught. Should anything else panic under a caller, a journal say, the actor is told that
+/// the instance is gone, instead of waiting for it for ever.
+struct Lost<'a, A: Aggregate>(&'a Slot<A>);
+
+impl<A: Aggregate> Drop for Lost<'_, A> {
+    fn drop(&mut self) {
+        self.0.lose();
     }
 }
 
@@ -74,7 +89,7 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
         Ok(Execution::Answered) => gate::release(&instance, call),
         Ok(Execution::Decided(commit)) => gate::append(&instance, call, commit),
         Err(panic) => {
-            crashed(&instance, &call, &*panic);
+            crashed(&instance, &call, panic);
             instance.discard();
             return None;
         }
@@ -146,8 +161,8 @@ impl<A: Aggregate, W: Work<A>> Drop for Unfinished<'_, A, W> {
 }
 
 /// A panic in the aggregate's code: its caller is told, the state is thrown away, and too many of them quarantine it.
-fn crashed<A: Aggregate, W: Work<A>>(instance: &Instance<A>, call: &Call<A, W>, panic: &(dyn Any + Send)) {
-    let (stage, message) = (instance.stage.name(), panic_message(panic));
+fn crashed<A: Aggregate, W: Work<A>>(instance: &Instance<A>, call: &Call<A, W>, panic: Box<dyn Any + Send>) {
+    let (stage, message) = (instance.stage.name(), message_of(panic));
     let stream = &instance.slot.stream;
     let version = instance.durable_version();
     telemetry::panicked(stream, stage, &message);
@@ -158,17 +173,4 @@ fn crashed<A: Aggregate, W: Work<A>>(instance: &Instance<A>, call: &Call<A, W>, 
     if let Some(quarantined) = quarantined {
         instance.slot.fail_waiting(|| Error::Quarantined(Box::new(quarantined.clone())));
     }
-}
-
-/// Drops a run that nobody goes on with. A handler is a user's value: should its drop panic, that is nobody else's matter.
-pub(crate) fn discard<A: Aggregate>(run: Run<A>) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(run))) {
-        tracing::error!(message = panic_message(&*panic), "a handler panicked while it was dropped");
-    }
-}
-
-/// What a panic said.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a value that is no text".to_owned())
 }

@@ -2,7 +2,7 @@
 
 use onefold_core::Aggregate;
 
-use super::super::run;
+use super::super::panics::drop_guarded;
 use super::Slot;
 use super::queue::{Memory, Mode};
 use crate::error::{Error, NotStoredReason};
@@ -62,7 +62,7 @@ impl<A: Aggregate> Slot<A> {
         match memory {
             Memory::Resting(instance) => instance.discard(),
             // Dropped, it answers its call.
-            Memory::Begun(begun) => run::discard(begun),
+            Memory::Begun(begun) => drop_guarded(begun, &self.stream),
             Memory::Away | Memory::Absent => (),
         }
     }

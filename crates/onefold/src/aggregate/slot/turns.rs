@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use onefold_core::Aggregate;
 
 use super::super::instance::Instance;
+use super::super::panics::drop_guarded;
 use super::super::run::Run;
 use super::Slot;
 use super::queue::{Memory, Mode, Next};
@@ -69,7 +70,7 @@ impl<A: Aggregate> Slot<A> {
         if queue.mode == Mode::Closed {
             // There may be no actor any more. Dropped, the run answers its call.
             drop(queue);
-            return super::super::run::discard(run);
+            return drop_guarded(run, &self.stream);
         }
         queue.memory = Memory::Begun(run);
         let actor = queue.actor.take();
