@@ -161,3 +161,28 @@ async fn aggregate_heavier_than_the_bound_lives_alone() {
     }
     world.end().await;
 }
+
+/// P14: whoever goes gives its place back, also when others change places at the same moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_place_is_given_back() {
+    let config = Config { resident_max: 16, idle_timeout: Duration::from_millis(80), ..Config::default() };
+    let world = World::with(config).await;
+    for _ in 0..5 {
+        let callers = (0..64u64).map(|caller| {
+            let tallies = world.tallies.clone();
+            tokio::spawn(async move {
+                for round in 0..40 {
+                    tallies.ask(format!("t{}", (caller * 7 + round) % 97), Add(1)).await.unwrap();
+                }
+            })
+        });
+        join_all(callers.collect::<Vec<_>>()).await.into_iter().for_each(|caller| caller.unwrap());
+        let empty = async {
+            while world.runtime.stats().resident > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), empty).await.expect("places that nobody holds");
+    }
+    world.end().await;
+}

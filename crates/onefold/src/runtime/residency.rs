@@ -107,11 +107,8 @@ impl Residency {
     }
 
     /// A resident is gone.
-    pub(crate) fn leave(&self, index: usize, key: u64) {
-        let left = self.places.lock().unseat(index, key);
-        if let Some(left) = left {
-            self.passivations.fetch_add(1, Ordering::Relaxed);
-            self.weight.fetch_sub(left.weight(), Ordering::Relaxed);
+    pub(crate) fn leave(&self, resident: &dyn Resident) {
+        if self.give_back(resident) {
             self.serve_line();
         }
     }
@@ -204,13 +201,21 @@ impl Residency {
         if !resident.evict() {
             return false;
         }
+        self.give_back(resident);
+        true
+    }
+
+    /// Takes it off the list, if it is still there.
+    fn give_back(&self, resident: &dyn Resident) -> bool {
         let mut places = self.places.lock();
-        if places.unseat(resident.index(), resident.key()).is_some() {
-            drop(places);
+        // IMPORTANT: its index is read under the lock. Another one that leaves may move it.
+        let left = places.unseat(resident.index(), resident.key());
+        drop(places);
+        if left.is_some() {
             self.passivations.fetch_add(1, Ordering::Relaxed);
             self.weight.fetch_sub(resident.weight(), Ordering::Relaxed);
         }
-        true
+        left.is_some()
     }
 }
 

@@ -6,7 +6,6 @@ use super::super::panics::drop_guarded;
 use super::Slot;
 use super::queue::{Memory, Mode};
 use crate::error::{Error, NotStoredReason};
-use crate::runtime::residency::Resident;
 
 impl<A: Aggregate> Slot<A> {
     /// Whether the slot was closed under its actor, by the end of the runtime.
@@ -80,6 +79,6 @@ impl<A: Aggregate> Slot<A> {
         if let Some(kind) = self.kind.upgrade() {
             kind.forget(self);
         }
-        self.shared.residency.leave(self.index(), self.key);
+        self.shared.residency.leave(self);
     }
 }
