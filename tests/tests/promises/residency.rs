@@ -186,3 +186,31 @@ async fn every_place_is_given_back() {
     }
     world.end().await;
 }
+
+/// P6: the end of a runtime with a long line in front of it: everybody is answered, however long the line.
+#[test]
+fn end_with_a_long_line_answers_everybody() {
+    for tokio_ends in [false, true] {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let config = Config { resident_max: 1, ..Config::default() };
+        let world = tokio.block_on(World::with(config));
+        let mut busy = Box::pin(world.tallies.ask("busy", endless()));
+        tokio.block_on(async {
+            assert!(crate::support::poll_once(busy.as_mut()).is_pending());
+            settle().await;
+        });
+        let mut line: Vec<_> = (0..16_000).map(|id| Box::pin(world.tallies.ask(format!("t{id}"), Add(1)))).collect();
+        assert!(line.iter_mut().all(|ask| crate::support::poll_once(ask.as_mut()).is_pending()));
+        if tokio_ends {
+            drop(tokio);
+        } else {
+            drop(world.runtime);
+            tokio.block_on(settle());
+        }
+        for ask in line {
+            let refused = crate::support::block_on(ask).unwrap_err();
+            assert!(refused.is_surely_not_stored(), "{refused}");
+        }
+        assert_eq!(reason(crate::support::block_on(busy)), NotStoredReason::ShuttingDown);
+    }
+}

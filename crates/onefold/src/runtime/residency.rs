@@ -46,8 +46,18 @@ pub(crate) struct Residency {
 struct Places {
     residents: Vec<Arc<dyn Resident>>,
     line: VecDeque<Arc<dyn Resident>>,
+    serving: Serving,
     random: u64,
     cursor: usize,
+}
+
+/// Whether the line is being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serving {
+    Nobody,
+    Somebody,
+    /// And is to be looked at once more: something has changed since.
+    Again,
 }
 
 /// What became of a newcomer.
@@ -60,7 +70,8 @@ pub(crate) enum Entered {
 
 impl Residency {
     pub(super) fn new(config: &Config, seed: u64) -> Self {
-        let places = Places { residents: Vec::new(), line: VecDeque::new(), random: seed | 1, cursor: 0 };
+        let (residents, line, serving) = (Vec::new(), VecDeque::new(), Serving::Nobody);
+        let places = Places { residents, line, serving, random: seed | 1, cursor: 0 };
         Residency {
             places: Mutex::new(places),
             has_line: AtomicBool::new(false),
@@ -135,13 +146,22 @@ impl Residency {
     }
 
     /// Lets those in line in, as far as there is room or can be made.
+    ///
+    /// IMPORTANT: one at a time serves. Whoever is let in may leave at once, because its runtime has ended, and that serves
+    /// the line again: with thousands in line the one inside the other would overflow the stack.
     pub(super) fn serve_line(&self) {
+        let before = std::mem::replace(&mut self.places.lock().serving, Serving::Again);
+        if before != Serving::Nobody {
+            return;
+        }
         loop {
             let mut places = self.places.lock();
             if places.line.is_empty() {
                 self.has_line.store(false, Ordering::Release);
+                places.serving = Serving::Nobody;
                 return;
             }
+            places.serving = Serving::Somebody;
             if self.has_room(&places) {
                 if let Some(next) = places.line.pop_front() {
                     places.seat(next.clone());
@@ -152,7 +172,11 @@ impl Residency {
             }
             drop(places);
             if !self.evict_one() {
-                return;
+                let mut places = self.places.lock();
+                if places.serving == Serving::Somebody {
+                    places.serving = Serving::Nobody;
+                    return;
+                }
             }
         }
     }
