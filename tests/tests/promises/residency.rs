@@ -214,3 +214,23 @@ fn end_with_a_long_line_answers_everybody() {
         assert_eq!(reason(crate::support::block_on(busy)), NotStoredReason::ShuttingDown);
     }
 }
+
+/// A crash leaves nothing in memory worth a place: whoever stands in line gets it, without waiting for the sweeper.
+#[tokio::test(start_paused = true)]
+async fn place_is_handed_over_after_a_crash() {
+    let world = World::with(Config { resident_max: 1, ..Config::default() }).await;
+    let crashing = Do::<Seen>::new(|_, _| {
+        async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            panic!("on purpose")
+        }
+        .boxed()
+    });
+    let crash = tokio::spawn(world.tallies.ask("a", crashing));
+    settle().await;
+    let started = tokio::time::Instant::now();
+    assert_eq!(world.tallies.ask("b", Add(1)).await, Ok(Seen::at(1, 1)));
+    assert_eq!(started.elapsed().as_millis(), 100);
+    crash.await.unwrap().unwrap_err();
+    world.end().await;
+}

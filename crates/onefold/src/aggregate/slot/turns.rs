@@ -28,6 +28,10 @@ impl<A: Aggregate> Slot<A> {
         if !queue.calls.is_empty() {
             return Poll::Ready(true);
         }
+        if queue.is_idle() && self.shared.residency.has_line() {
+            // Without an instance, after a crash: others make better use of the place.
+            queue.mode = Mode::Closed;
+        }
         if queue.mode == Mode::Closed {
             return Poll::Ready(false);
         }
