@@ -19,7 +19,7 @@ pub struct Config {
     /// The codec that new events are written with. What is stored may be of any codec. Default: bincode.
     pub codec: CodecId,
     /// How long a caller waits when it names no deadline of its own. Default: 30 s. At the bound: `NotStored` before the
-    /// decision was submitted to the journal, `OutcomeUnknown` from then on.
+    /// decision was submitted to the journal, from then on `OutcomeUnknown` if it has events.
     pub deadline: Duration,
     /// How long one `handle` may take. Default: 10 s. At the bound it is dropped: `NotStored`.
     pub handler_timeout: Duration,

@@ -173,16 +173,14 @@ impl<R> Error<R> {
         Error::OutcomeUnknown(Box::new(OutcomeUnknown { stream: stream.clone(), version, reason: reason.into() }))
     }
 
-    /// What an append's failure means to the caller of the command in it. `version` is where the aggregate surely is, if
-    /// that is known; `after` where the command would have taken it.
-    pub(crate) fn from_append(
-        stream: &StreamId,
-        version: Option<StreamVersion>,
-        after: StreamVersion,
-        error: AppendError,
-    ) -> Self {
+    /// What a failed append means to the caller when surely nothing of it was stored: because the journal says so, or
+    /// because there was nothing to store. `version` is where the aggregate surely is, if that is known.
+    pub(crate) fn from_append(stream: &StreamId, version: Option<StreamVersion>, error: AppendError) -> Self {
         match error {
-            AppendError::Unknown { reason } => Error::unknown(stream, Some(after), &*reason),
+            AppendError::Unknown { reason } => {
+                let reason = format!("the journal's answer is unknown ({reason})");
+                Error::not_stored(stream, version, NotStoredReason::Unavailable { reason })
+            }
             AppendError::DiskLow { free_bytes, reserve_bytes } => {
                 Error::DiskLow { stream: stream.clone(), free_bytes, reserve_bytes }
             }
@@ -298,7 +296,7 @@ impl std::error::Error for Quarantined {}
 pub struct OutcomeUnknown {
     /// The aggregate.
     pub stream: StreamId,
-    /// The version it would have reached, where that is known.
+    /// The version it would have reached, where that is known and everything before it is durable.
     pub version: Option<StreamVersion>,
     /// Why.
     pub reason: String,

@@ -8,7 +8,7 @@ use onefold::{Aggregate, Config, Error, NotStoredReason};
 use onefold_testkit::faults::{AppendFault, Gate, When};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Add, Do, Happened, Seen, World, reason, settle};
+use crate::support::{Add, Do, Happened, Seen, Spend, World, reason, settle};
 
 /// A handler that takes its time.
 fn slow(time: Duration) -> Do<Seen> {
@@ -79,7 +79,7 @@ async fn deadline_in_the_queue_means_it_never_runs() {
     world.end().await;
 }
 
-/// P7: from the submission on a passed deadline is an unknown outcome, for reads `NotStored` would be a lie as well.
+/// P7: from the submission on a passed deadline is an unknown outcome.
 #[tokio::test(start_paused = true)]
 async fn deadline_on_the_way_to_the_journal_is_an_unknown_outcome() {
     let (world, faults) = World::faulty(Config::default()).await;
@@ -90,6 +90,47 @@ async fn deadline_on_the_way_to_the_journal_is_an_unknown_outcome() {
     assert_eq!(unknown.version.map(onefold::StreamVersion::get), Some(1), "the version it would have reached");
     gate.open();
     assert_eq!(world.tallies.ask("a", Add(1)).await, Ok(Seen::at(2, 2)));
+    world.end().await;
+}
+
+/// P2: with earlier events on their way, an unknown outcome names no version: it would tell of them.
+#[tokio::test(start_paused = true)]
+async fn unknown_outcome_behind_another_names_no_version() {
+    let (world, faults) = World::faulty(Config::default()).await;
+    let gate = Gate::closed();
+    faults.append(When::nth(1), AppendFault::HoldAnswer(gate.clone()));
+    let first = tokio::spawn(world.tallies.ask("a", Add(1)));
+    settle().await;
+    let unknown = world.tallies.ask("a", Add(1)).deadline(Duration::from_secs(1)).await.unwrap_err();
+    let Error::OutcomeUnknown(unknown) = &unknown else { panic!("{unknown}") };
+    assert_eq!(unknown.version, None);
+    gate.open();
+    assert_eq!(first.await.unwrap(), Ok(Seen::at(1, 1)));
+    world.end().await;
+}
+
+/// P7: what stores nothing surely stored nothing, also when its deadline passes behind the gate.
+#[tokio::test(start_paused = true)]
+async fn deadline_of_what_stores_nothing_is_never_an_unknown_outcome() {
+    let (world, faults) = World::faulty(Config::default()).await;
+    let gate = Gate::closed();
+    faults.append(When::nth(1), AppendFault::HoldAnswer(gate.clone()));
+    let first = tokio::spawn(world.tallies.ask("a", Add(1)));
+    settle().await;
+    let second = Duration::from_secs(1);
+    let nothing = Do::<()>::new(|tally, _| async move { Ok(tally.emit_all([])) }.boxed());
+    let late = [
+        world.tallies.read("a", |_| ()).deadline(second).await.unwrap_err(),
+        world.tallies.ask("a", nothing).deadline(second).await.unwrap_err(),
+        world.tallies.ask("a", Spend(1_000)).deadline(second).await.unwrap_err(),
+        world.tallies.ask("a", Add(1)).expect_version(9u64).deadline(second).await.unwrap_err(),
+    ];
+    for late in late {
+        let Error::NotStored(late) = late else { panic!("{late}") };
+        assert_eq!((late.reason, late.version), (NotStoredReason::DeadlinePassed, None));
+    }
+    gate.open();
+    assert_eq!(first.await.unwrap(), Ok(Seen::at(1, 1)));
     world.end().await;
 }
 

@@ -201,3 +201,27 @@ async fn foreign_write_is_noticed_and_never_overwritten() {
     assert_eq!(amounts.collect::<Vec<_>>().await, expected);
     world.end().await;
 }
+
+/// P7: a barrier whose outcome is unknown stored nothing all the same: the read behind it may be tried again.
+#[tokio::test(start_paused = true)]
+async fn unknown_barrier_surely_stored_nothing() {
+    let (world, faults) = World::faulty(Config::default()).await;
+    let gate = Gate::closed();
+    faults.append(When::nth(1), AppendFault::HoldAnswer(gate.clone()));
+    faults.append(When::nth(1), AppendFault::LoseWrite);
+    let first = tokio::spawn(world.tallies.ask("a", Add(1)));
+    settle().await;
+    let read = tokio::spawn(world.tallies.read("a", |tally| tally.sum));
+    settle().await;
+    gate.open();
+    assert_eq!(first.await.unwrap(), Ok(Seen::at(1, 1)));
+    let refused = read.await.unwrap().unwrap_err();
+    assert!(refused.is_surely_not_stored() && refused.is_retry_safe(), "{refused}");
+    assert_eq!(
+        refused.to_string(),
+        "tally/a at version 1: nothing was stored: the journal's answer is unknown (a scripted fault lost the write): \
+         try again"
+    );
+    assert_eq!(world.tallies.read("a", |tally| tally.sum).await, Ok(1));
+    world.end().await;
+}

@@ -5,7 +5,8 @@
 //!     │           │  │          │            ▲
 //!     │           │  └──────────┼────────────┘   rejected, failed: nothing to submit
 //!     ▼           ▼             ▼
-//!   Cancelled  Cancelled     (the caller gets OutcomeUnknown; the record is decided later, unseen)
+//!   Cancelled  Cancelled     (at a deadline the caller gets OutcomeUnknown, or NotStored if there are no events;
+//!                             the record is decided later, unseen)
 //! ```
 //!
 //! Every transition happens under the record's lock, so a deadline, a caller that leaves and the actor can't disagree. A
@@ -14,7 +15,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use onefold_core::journal::{Acknowledge, AppendOutcome};
+use onefold_core::journal::{Acknowledge, AppendError, AppendOutcome};
 use onefold_core::{Aggregate, StreamVersion};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -42,11 +43,25 @@ pub(crate) struct Call<A: Aggregate, W: Work<A>> {
 struct State<A: Aggregate, W: Work<A>> {
     phase: Phase<A, W>,
     caller: Option<Waker>,
-    /// The versions before and after the decision, for messages.
-    before: StreamVersion,
-    after: StreamVersion,
+    submitted: Submitted,
     /// The bytes it is admitted with, until it leaves.
     admitted_bytes: Option<u32>,
+}
+
+/// What was submitted, for messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Submitted {
+    pub(crate) before: StreamVersion,
+    pub(crate) after: StreamVersion,
+    /// Whether everything before was durable already, so that telling `after` tells nothing else.
+    pub(crate) settled: bool,
+}
+
+impl Submitted {
+    /// Whether there are events to store. A read, a rejection and a decision without events surely store nothing.
+    fn stores(self) -> bool {
+        self.after > self.before
+    }
 }
 
 enum Phase<A: Aggregate, W: Work<A>> {
@@ -80,8 +95,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         let state = State {
             phase: Phase::Queued(work),
             caller,
-            before: StreamVersion::EMPTY,
-            after: StreamVersion::EMPTY,
+            submitted: Submitted::default(),
             admitted_bytes: Some(admitted_bytes),
         };
         Call { slot, deadline, chain, state: Mutex::new(state) }
@@ -118,8 +132,11 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
                 answer
             }
             Phase::Submitted(held) => {
-                let version = Some(state.after);
                 state.phase = Phase::Submitted(held);
+                if !state.submitted.stores() {
+                    return Err(Error::not_stored(stream, None, reason));
+                }
+                let version = state.submitted.settled.then_some(state.submitted.after);
                 let what = match reason {
                     NotStoredReason::DeadlinePassed => "the deadline passed",
                     _ => "the runtime ended",
@@ -158,12 +175,12 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
     }
 
     /// The actor's side: from now on the outcome is the journal's to tell. False when the deadline was faster.
-    pub(crate) fn submit(&self, before: StreamVersion, after: StreamVersion) -> bool {
+    pub(crate) fn submit(&self, submitted: Submitted) -> bool {
         let mut state = self.state.lock();
         let submits = matches!(state.phase, Phase::Started);
         if submits {
             state.phase = Phase::Submitted(None);
-            (state.before, state.after) = (before, after);
+            state.submitted = submitted;
         }
         submits
     }
@@ -271,11 +288,14 @@ impl<A: Aggregate, W: Work<A>> Release for Call<A, W> {
         let was_sound = self.slot.decided(outcome.is_err());
         let error = outcome.err().map(|error| {
             crate::telemetry::append_failed(&self.slot.stream, &error);
-            let (before, after) = {
-                let state = self.state.lock();
-                (state.before, state.after)
-            };
-            Error::from_append(&self.slot.stream, was_sound.then_some(before), after, error)
+            let submitted = self.state.lock().submitted;
+            let version = |version| was_sound.then_some(version);
+            match error {
+                AppendError::Unknown { reason } if submitted.stores() => {
+                    Error::unknown(&self.slot.stream, version(submitted.after), &*reason)
+                }
+                error => Error::from_append(&self.slot.stream, version(submitted.before), error),
+            }
         });
         self.decide(error);
     }

@@ -11,7 +11,7 @@ use onefold_core::journal::{EncodeError, EncodedEvents};
 use onefold_core::{Aggregate, ExpectedVersion, Handle, Metadata};
 
 use self::supervised::{End, Supervised};
-use super::call::Call;
+use super::call::{Call, Submitted};
 use super::instance::{Instance, Stage};
 use super::run::Runner;
 use super::scope::Scope;
@@ -109,7 +109,7 @@ impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
         }
         let after = before.plus(encoded.count().into());
         // IMPORTANT: before applying. Once the deadline can't take the command back, its events may show in the state.
-        if !call.submit(before, after) {
+        if !call.submit(Submitted { before, after, settled: instance.settled }) {
             return Performed::Cancelled;
         }
         instance.stage = Stage::Apply;

@@ -17,6 +17,8 @@ pub(crate) struct Instance<A: Aggregate> {
     pub(crate) session: Session,
     pub(crate) context: Context<A>,
     pub(crate) slot: Arc<Slot<A>>,
+    /// Whether nothing was in flight when the current run began.
+    pub(crate) settled: bool,
     /// What is running, so that a panic can be attributed.
     pub(crate) stage: Stage,
 }

@@ -55,6 +55,7 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
         session: opened.session,
         context,
         slot: slot.clone(),
+        settled: true,
         stage: Stage::Apply,
     });
     if opened.head > StreamVersion::EMPTY {

@@ -15,7 +15,7 @@ use onefold_core::Aggregate;
 use tokio::task::coop;
 use tokio::time::Instant;
 
-use super::call::Call;
+use super::call::{Call, Submitted};
 use super::execution::{Commit, Performed, Work};
 use super::gate;
 use super::instance::{Instance, Stage};
@@ -131,7 +131,8 @@ async fn execute<A: Aggregate, W: Work<A>>(call: &Call<A, W>, instance: &mut Ins
         }
         Performed::Cancelled => Execution::Done,
         Performed::Answered(answer) => {
-            if !call.submit(instance.version, instance.version) {
+            let (version, settled) = (instance.version, instance.settled);
+            if !call.submit(Submitted { before: version, after: version, settled }) {
                 return Execution::Done;
             }
             call.hold(answer);

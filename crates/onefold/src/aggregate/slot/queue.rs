@@ -91,7 +91,7 @@ impl<A: Aggregate> Queue<A> {
         if self.mode != Mode::Resident || self.broken || self.in_flight > 0 || !self.calls.is_empty() {
             return None;
         }
-        self.take_resting(Memory::Away)
+        self.take_to_run()
     }
 
     /// What the actor does next, if there is anything. `wanted`: somebody waits for this place in memory.
@@ -112,9 +112,15 @@ impl<A: Aggregate> Queue<A> {
             Memory::Resting(_) if self.broken => Some(Next::Broken(self.take_resting(Memory::Absent))),
             Memory::Resting(_) => {
                 let call = self.calls.pop()?;
-                self.take_resting(Memory::Away).map(|instance| Next::Call(instance, call))
+                self.take_to_run().map(|instance| Next::Call(instance, call))
             }
         }
+    }
+
+    fn take_to_run(&mut self) -> Option<Box<Instance<A>>> {
+        let mut instance = self.take_resting(Memory::Away)?;
+        instance.settled = self.in_flight == 0 && !self.broken;
+        Some(instance)
     }
 
     /// Takes the instance, if nobody runs on it.
