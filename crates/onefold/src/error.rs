@@ -173,6 +173,14 @@ impl<R> Error<R> {
         Error::OutcomeUnknown(Box::new(OutcomeUnknown { stream: stream.clone(), version, reason: reason.into() }))
     }
 
+    /// What a failed append means to the caller when it is perhaps stored. `version` is the one it would have reached.
+    pub(crate) fn unknown_append(stream: &StreamId, version: Option<StreamVersion>, error: AppendError) -> Self {
+        match error {
+            AppendError::Unknown { reason } => Error::unknown(stream, version, &*reason),
+            other => Error::unknown(stream, version, other.to_string()),
+        }
+    }
+
     /// What a failed append means to the caller when surely nothing of it was stored: because the journal says so, or
     /// because there was nothing to store. `version` is where the aggregate surely is, if that is known.
     pub(crate) fn from_append(stream: &StreamId, version: Option<StreamVersion>, error: AppendError) -> Self {
@@ -193,6 +201,7 @@ impl<R> Error<R> {
                 // checked before. Where the aggregate is now, only a new session can tell.
                 Error::not_stored(stream, None, NotStoredReason::Superseded)
             }
+            // `Unavailable`, and whatever may be added: that surely nothing was stored is known by now.
             other => Error::not_stored(stream, version, NotStoredReason::Unavailable { reason: other.to_string() }),
         }
     }

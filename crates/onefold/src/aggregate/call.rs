@@ -15,7 +15,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use onefold_core::journal::{Acknowledge, AppendError, AppendOutcome};
+use onefold_core::journal::{Acknowledge, AppendOutcome};
 use onefold_core::{Aggregate, StreamVersion};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -290,11 +290,9 @@ impl<A: Aggregate, W: Work<A>> Release for Call<A, W> {
             crate::telemetry::append_failed(&self.slot.stream, &error);
             let submitted = self.state.lock().submitted;
             let version = |version| was_sound.then_some(version);
-            match error {
-                AppendError::Unknown { reason } if submitted.stores() => {
-                    Error::unknown(&self.slot.stream, version(submitted.after), &*reason)
-                }
-                error => Error::from_append(&self.slot.stream, version(submitted.before), error),
+            match submitted.stores() && !error.surely_not_stored() {
+                true => Error::unknown_append(&self.slot.stream, version(submitted.after), error),
+                false => Error::from_append(&self.slot.stream, version(submitted.before), error),
             }
         });
         self.decide(error);
