@@ -26,7 +26,8 @@ pub struct Config {
     /// How long bringing back an instance may take. Default: 60 s. At the bound: `NotStored`, and the next command tries
     /// again.
     pub recovery_timeout: Duration,
-    /// How many instances replay at the same time; a permit is taken per chunk, in turn. Default: 32.
+    /// How many instances replay at the same time; a permit is taken per chunk, in turn. At most four times as many streams
+    /// are open for replay, each with a chunk read ahead. Default: 32. At the bound: recoveries wait.
     pub recoveries_max: usize,
     /// After how long without a command an instance is let go. Default: 5 min.
     pub idle_timeout: Duration,

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{join_all, pending};
-use onefold::{Aggregate, Config};
-use onefold_testkit::faults::{AppendFault, Gate, OpenFault, ReadFault, When};
+use onefold::{Aggregate, Config, NotStoredReason};
+use onefold_testkit::faults::{AppendFault, FaultyJournal, Gate, OpenFault, ReadFault, When};
 
-use crate::support::{Add, Do, Forged, Seen, World, settle, stream};
+use crate::support::{Add, Do, Forged, Seen, World, reason, settle, stream};
 
 fn endless() -> Do<()> {
     Do::new(|tally, _| pending::<()>().map(move |()| Ok(tally.emit_all([]))).boxed())
@@ -76,16 +76,49 @@ async fn recoveries_wait_for_a_permit_and_no_longer() {
     world.end().await;
 }
 
+/// P14: who waits for a permit keeps no chunk in memory that was read ahead, but for a few.
+#[tokio::test(start_paused = true)]
+async fn replays_that_wait_for_a_permit_are_bounded() {
+    let (journal, valve) = crate::support::SlowJournal::new();
+    valve.open();
+    let first = World::on(Arc::new(journal), Config::default()).await;
+    let ids: Vec<_> = (0..20).map(|id| format!("t{id}")).collect();
+    for id in &ids {
+        // More than one chunk of the in-memory journal.
+        assert!(join_all((0..300).map(|_| first.tallies.ask(id, Add(1)))).await.iter().all(Result::is_ok));
+    }
+    let journal = first.journal.clone();
+    drop(first.runtime);
+    settle().await;
+    let faulty = FaultyJournal::new(journal);
+    faulty.faults().read(When::always(), ReadFault::Delay(Duration::from_millis(1)));
+    let world = World::on(Arc::new(faulty), Config { recoveries_max: 1, ..Config::default() }).await;
+    let sums = join_all(ids.iter().map(|id| world.tallies.read(id, |tally| tally.sum))).await;
+    assert!(sums.into_iter().all(|sum| sum == Ok(300)));
+    assert!((1..=4).contains(&valve.reads_most()), "{} streams at once", valve.reads_most());
+    world.end().await;
+}
+
 /// P15: a permit is given back when a recovery is given up.
 #[tokio::test(start_paused = true)]
 async fn recovery_that_is_given_up_gives_its_permit_back() {
     let config = Config { recoveries_max: 1, recovery_timeout: Duration::from_secs(1), ..Config::default() };
     let (world, faults) = World::faulty(config).await;
-    faults.open(When::next(3), OpenFault::Hold(Gate::closed()));
-    for _ in 0..3 {
-        world.tallies.ask("a", Add(1)).await.unwrap_err();
+    for id in ["a", "b0", "b1", "b2"] {
+        World::forge(&world.journal, id, [Forged::Added { amount: 7 }]).await;
     }
-    assert_eq!(world.tallies.ask("b", Add(1)).await, Ok(Seen::at(1, 1)));
+    // While it reads, it holds the only permit.
+    faults.read(When::next(3).of(&stream("a")), ReadFault::Hold(Gate::closed()));
+    for id in ["b0", "b1", "b2"] {
+        let given_up = tokio::spawn(world.tallies.ask("a", Add(1)));
+        settle().await;
+        let waiting = tokio::spawn(world.tallies.ask(id, Add(1)));
+        settle().await;
+        assert!(!waiting.is_finished(), "the permit is taken");
+        assert!(matches!(reason(given_up.await.unwrap()), NotStoredReason::RecoveryFailed { .. }));
+        assert_eq!(waiting.await.unwrap(), Ok(Seen::at(2, 8)));
+    }
+    assert_eq!(world.tallies.ask("a", Add(1)).await, Ok(Seen::at(2, 8)));
     world.end().await;
 }
 

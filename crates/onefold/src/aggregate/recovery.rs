@@ -58,7 +58,10 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
         settled: true,
         stage: Stage::Apply,
     });
+    slot.weigh(guarded("weight", || instance.state.weight())?);
     if opened.head > StreamVersion::EMPTY {
+        // Held to the end: a journal reads ahead while this replay waits for its turn, and that is memory.
+        let _open = shared.replays.acquire().await;
         let mut chunks = shared.journal.read_stream(&slot.stream, StreamVersion::EMPTY);
         loop {
             // A permit per chunk, in turn: a long replay does not keep short ones waiting.
@@ -66,6 +69,8 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
             let Some(chunk) = chunks.next().await else { break };
             chunk?.parts.iter().try_for_each(|part| replay_part(&mut instance, part))?;
             drop(permit);
+            // Told as it grows: whether others must make room.
+            slot.weigh(guarded("weight", || instance.state.weight())?);
         }
     }
     if instance.version > opened.head && !instance.session.is_live() {
@@ -76,7 +81,6 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
         let (version, head) = (instance.version, opened.head);
         return Err(RecoveryFailure::Unreadable(format!("the stream ends at {version}, its head says {head}")));
     }
-    slot.weigh(guarded("weight", || instance.state.weight())?);
     shared.stats.activated();
     telemetry::recovered(&slot.stream, instance.version);
     Ok(instance)

@@ -18,6 +18,9 @@ use super::stats::Stats;
 use crate::config::Config;
 use crate::error::Quarantined;
 
+/// So many replays are open for each permit, so that a few long ones do not keep the short ones waiting.
+pub(crate) const REPLAYS: usize = 4;
+
 /// See the module.
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -27,7 +30,10 @@ pub(crate) struct Shared {
     pub(crate) residency: Residency,
     pub(crate) releaser: Arc<Releaser>,
     pub(crate) deadlines: Arc<Deadlines>,
+    /// Permits to read and apply a chunk.
     pub(crate) recoveries: Semaphore,
+    /// Permits to have a stream open for replay.
+    pub(crate) replays: Semaphore,
     pub(crate) stats: Stats,
     pub(crate) tokio: Handle,
     started: Instant,
@@ -71,6 +77,7 @@ impl Shared {
             releaser: Releaser::start(&tokio),
             deadlines: Deadlines::start(&tokio),
             recoveries: Semaphore::new(config.recoveries_max),
+            replays: Semaphore::new(config.recoveries_max.saturating_mul(REPLAYS).min(Semaphore::MAX_PERMITS)),
             stats: Stats::default(),
             started: Instant::now(),
             closing: AtomicBool::new(false),

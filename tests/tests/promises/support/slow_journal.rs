@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
 use onefold::journal::{
     Append, CloseError, DurablePosition, FeedItem, Journal, JournalHealth, OpenError, OpenedSession, ReadError,
     StreamChunk, StreamPage,
@@ -33,6 +34,31 @@ struct Held {
     open: Mutex<bool>,
     /// How many are held.
     count: watch::Sender<usize>,
+    /// How many streams are being read, and how many were at most.
+    reads: Mutex<(usize, usize)>,
+}
+
+/// A stream being read, until it is dropped.
+struct Read(Arc<Held>);
+
+impl Read {
+    fn begin(held: &Arc<Held>) -> Self {
+        let mut reads = held.reads.lock();
+        reads.0 += 1;
+        reads.1 = reads.1.max(reads.0);
+        drop(reads);
+        Read(held.clone())
+    }
+
+    fn goes_on(&self) {
+        assert!(self.0.reads.lock().0 > 0);
+    }
+}
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        self.0.reads.lock().0 -= 1;
+    }
 }
 
 impl SlowJournal {
@@ -40,7 +66,8 @@ impl SlowJournal {
     pub(crate) fn new() -> (Self, Valve) {
         let inner = MemoryJournal::new();
         let (appends, open, count) = (Mutex::default(), Mutex::new(false), watch::Sender::new(0));
-        let valve = Valve(Arc::new(Held { inner: inner.clone(), appends, open, count }));
+        let (inner_too, reads) = (inner.clone(), Mutex::default());
+        let valve = Valve(Arc::new(Held { inner: inner_too, appends, open, count, reads }));
         (SlowJournal { inner, valve: valve.clone() }, valve)
     }
 }
@@ -63,6 +90,11 @@ impl Valve {
         let mut open = self.0.open.lock();
         *open = true;
         while self.pass_one() {}
+    }
+
+    /// How many streams were read at the same time at most.
+    pub(crate) fn reads_most(&self) -> usize {
+        self.0.reads.lock().1
     }
 
     /// How many appends wait.
@@ -100,7 +132,8 @@ impl Journal for SlowJournal {
         stream: &StreamId,
         after: StreamVersion,
     ) -> BoxStream<'static, Result<StreamChunk, ReadError>> {
-        self.inner.read_stream(stream, after)
+        let counted = Read::begin(&self.valve.0);
+        Box::pin(self.inner.read_stream(stream, after).inspect(move |_| counted.goes_on()))
     }
 
     fn read_all(&self, after: &Checkpoint) -> BoxStream<'static, Result<FeedItem, ReadError>> {
