@@ -162,3 +162,50 @@ fn callers_are_told_when_the_tokio_runtime_ends() {
     let late = late.expect("answered, not left waiting").expect("no panic in the caller");
     assert!(matches!(late, Err(Error::NotStored(_))), "{late:?}");
 }
+
+/// P6: a shutdown that was given up is none: the runtime is dropped as safely as without it, whichever goes first.
+#[tokio::test(start_paused = true)]
+async fn shutdown_that_is_given_up_leaves_nobody_waiting() {
+    for runtime_first in [false, true] {
+        for begun in [false, true] {
+            let captured = capture();
+            let world = World::start().await;
+            let stuck = tokio::spawn(world.tallies.ask("a", endless()));
+            let queued = tokio::spawn(world.tallies.ask("a", Add(1)));
+            settle().await;
+            let mut shutdown = Box::pin(world.runtime.shutdown(Duration::from_secs(10)));
+            if begun {
+                assert!(crate::support::poll_once(shutdown.as_mut()).is_pending());
+            }
+            let started = Instant::now();
+            if runtime_first {
+                drop(world.runtime);
+                settle().await;
+                assert!(!stuck.is_finished(), "the shutdown goes on");
+                drop(shutdown);
+            } else {
+                drop(shutdown);
+                drop(world.runtime);
+            }
+            for answer in [stuck, queued] {
+                assert_eq!(reason(answer.await.unwrap()), NotStoredReason::ShuttingDown);
+            }
+            assert_eq!(started.elapsed(), Duration::ZERO);
+            assert_eq!(captured.named("onefold.dropped").len(), 1, "{:?}", captured.all());
+        }
+    }
+}
+
+/// A shutdown goes on to its end when the runtime itself is dropped meanwhile.
+#[tokio::test(start_paused = true)]
+async fn shutdown_outlives_its_runtime() {
+    let captured = capture();
+    let world = World::start().await;
+    let running = tokio::spawn(world.tallies.ask("a", slow(Duration::from_secs(3))));
+    settle().await;
+    let shutdown = world.runtime.shutdown(Duration::from_secs(10));
+    drop(world.runtime);
+    assert!(shutdown.await.is_clean());
+    assert_eq!(running.await.unwrap(), Ok(Seen::at(1, 1)));
+    assert!(captured.named("onefold.dropped").is_empty(), "{:?}", captured.all());
+}

@@ -9,9 +9,9 @@ use std::sync::atomic::AtomicBool;
 use onefold_core::journal::Journal;
 use onefold_core::{Aggregate, Clock, InvalidId, StreamId, SystemClock};
 
-use super::Runtime;
 use super::shared::{KindEntry, Shared};
 use super::sweeper;
+use super::{End, Runtime};
 use crate::aggregate::kind::Kind;
 use crate::aggregate::recovery::duplicate_event_name;
 use crate::config::{Config, ConfigError};
@@ -102,7 +102,9 @@ impl RuntimeBuilder {
             kinds.insert(kind.id, entry);
         }
         let sweeper = sweeper::start(&shared, ops);
-        Ok(Runtime { shared, kinds: Arc::new(kinds), names, sweeper, is_shut_down: AtomicBool::new(false) })
+        let kinds = Arc::new(kinds);
+        let end = End { shared: shared.clone(), kinds: kinds.clone(), is_reached: AtomicBool::new(false) };
+        Ok(Runtime { shared, kinds, end: Arc::new(end), names, sweeper })
     }
 }
 

@@ -39,10 +39,11 @@ use crate::telemetry;
 pub struct Runtime {
     shared: Arc<Shared>,
     kinds: Arc<HashMap<TypeId, KindEntry>>,
+    /// Shared with every shutdown under way.
+    end: Arc<End>,
     /// Types by name, for the error of an unregistered one.
     names: Vec<&'static str>,
     sweeper: tokio::task::JoinHandle<()>,
-    is_shut_down: AtomicBool,
 }
 
 impl Runtime {
@@ -100,21 +101,41 @@ impl Runtime {
     ///
     /// Later asks are answered with `NotStored(ShuttingDown)`.
     ///
+    /// It may take longer than `deadline`: up to a second for appends that are with the journal, and as much as the journal's
+    /// own close needs, at least 5 s.
+    ///
     /// Takes `&self`, so that a service can share the runtime in an `Arc`, for its health endpoint say. It begins at once;
-    /// the future, which borrows nothing, is to be awaited. A second call finds nothing left to do.
+    /// the future, which borrows nothing, is to be awaited. A second call finds nothing left to do. Dropped before its end,
+    /// it counts for nothing but that no more commands are taken: dropping the runtime does the rest.
     #[must_use = "the future runs the shutdown to its end"]
     pub fn shutdown(&self, deadline: Duration) -> impl Future<Output = ShutdownReport> + Send + use<> {
-        self.is_shut_down.store(true, Ordering::Release);
         self.shared.begin_closing();
-        let (shared, kinds) = (self.shared.clone(), self.kinds.clone());
-        async move { shutdown::run(&shared, &kinds, deadline).await }
+        let end = self.end.clone();
+        async move {
+            let report = shutdown::run(&end.shared, &end.kinds, deadline).await;
+            end.is_reached.store(true, Ordering::Release);
+            report
+        }
     }
 }
 
 impl Drop for Runtime {
     fn drop(&mut self) {
         self.sweeper.abort();
-        if !*self.is_shut_down.get_mut() {
+    }
+}
+
+/// Held by the runtime and by every shutdown: the last of them to go answers whatever still waits.
+struct End {
+    shared: Arc<Shared>,
+    kinds: Arc<HashMap<TypeId, KindEntry>>,
+    /// A shutdown ran to its end.
+    is_reached: AtomicBool,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if !*self.is_reached.get_mut() {
             telemetry::dropped_without_shutdown();
             self.shared.begin_closing();
             self.kinds.values().for_each(|entry| entry.ops.close_all());
