@@ -144,7 +144,7 @@ pub trait Journal: Send + Sync + 'static {
 }
 
 /// A shared journal is a journal.
-impl Journal for std::sync::Arc<dyn Journal> {
+impl<J: Journal + ?Sized> Journal for std::sync::Arc<J> {
     fn open(&self, stream: &StreamId) -> BoxFuture<'static, Result<OpenedSession, OpenError>> {
         (**self).open(stream)
     }

@@ -44,7 +44,8 @@ identity! {
 }
 
 identity! {
-    /// Ties together all commands that serve one purpose: a transfer's withdrawal, its deposit, its compensation.
+    /// Ties together all commands that serve one purpose: a transfer's withdrawal, its deposit, its compensation. 0 stands
+    /// for none: the runtime gives one in its place.
     CorrelationId
 }
 

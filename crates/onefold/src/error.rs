@@ -20,7 +20,7 @@ use onefold_core::{ExpectedVersion, InvalidId, StreamId, StreamVersion, TooLarge
 #[non_exhaustive]
 pub enum Error<R> {
     /// The domain said no; nothing happened.
-    #[error("{0}")]
+    #[error(transparent)]
     Rejected(R),
     /// The aggregate id breaks the rules.
     #[error(transparent)]

@@ -177,3 +177,25 @@ async fn times_without_end_are_for_ever() {
     let report = world.runtime.shutdown(Duration::MAX).await;
     assert!(report.is_clean(), "{report:?}");
 }
+
+/// A journal may come by value, in an `Arc` of its own type, or in an `Arc<dyn Journal>`, which is not wrapped once more.
+#[tokio::test]
+async fn journal_may_be_shared() {
+    let shared: Arc<dyn onefold::journal::Journal> = Arc::new(MemoryJournal::new());
+    let runtime = Runtime::builder(shared.clone()).start().await.unwrap();
+    assert!(Arc::ptr_eq(runtime.journal(), &shared));
+    assert!(runtime.shutdown(Duration::from_secs(1)).await.is_clean());
+    let runtime = Runtime::builder(Arc::new(MemoryJournal::new())).start().await.unwrap();
+    assert!(runtime.shutdown(Duration::from_secs(1)).await.is_clean());
+}
+
+/// What is behind a rejection is told by the error, as by the rejection itself.
+#[test]
+fn rejection_tells_its_source() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the bank says no")]
+    struct Refused(#[from] std::io::Error);
+    let error = onefold::Error::Rejected(Refused(std::io::Error::other("no more paper")));
+    assert_eq!(error.to_string(), "the bank says no");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no more paper");
+}

@@ -1,6 +1,6 @@
 //! Builds a runtime; checks everything that can be checked before the first command.
 
-use std::any::{TypeId, type_name};
+use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ struct Registration {
 impl RuntimeBuilder {
     pub(super) fn new(journal: impl Journal) -> Self {
         RuntimeBuilder {
-            journal: Arc::new(journal),
+            journal: shared(journal),
             config: Config::default(),
             clock: Arc::new(SystemClock),
             seed: None,
@@ -105,6 +105,16 @@ impl RuntimeBuilder {
         let kinds = Arc::new(kinds);
         let end = End { shared: shared.clone(), kinds: kinds.clone(), is_reached: AtomicBool::new(false) };
         Ok(Runtime { shared, kinds, end: Arc::new(end), names, sweeper })
+    }
+}
+
+/// A journal that comes in an `Arc<dyn Journal>` is taken as it is; another one on top would cost a look-up per append.
+fn shared(journal: impl Journal) -> Arc<dyn Journal> {
+    let mut journal = Some(journal);
+    let known: &mut dyn Any = &mut journal;
+    match known.downcast_mut::<Option<Arc<dyn Journal>>>().and_then(Option::take) {
+        Some(shared) => shared,
+        None => Arc::new(journal.expect("not taken")),
     }
 }
 
