@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{join_all, pending};
-use onefold::{Aggregate, Config, Error, NotStoredReason};
+use onefold::{Aggregate, Config, Error, NotStoredReason, Runtime};
 use onefold_testkit::faults::{AppendFault, Gate, OpenFault, When};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Add, Do, Happened, Seen, World, capture, reason, settle};
+use crate::support::{Add, Do, Happened, Seen, Tally, World, capture, reason, settle};
 
 fn slow(time: Duration) -> Do<Seen> {
     Do::new(move |tally, _| {
@@ -208,4 +208,22 @@ async fn shutdown_outlives_its_runtime() {
     assert!(shutdown.await.is_clean());
     assert_eq!(running.await.unwrap(), Ok(Seen::at(1, 1)));
     assert!(captured.named("onefold.dropped").is_empty(), "{:?}", captured.all());
+}
+
+/// P15: closing a journal may block; whoever holds it last, no tokio worker waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn journal_is_not_dropped_on_a_tokio_worker() {
+    for graceful in [false, true] {
+        let (journal, valve) = crate::support::SlowJournal::new();
+        valve.open();
+        let runtime = Runtime::builder(journal).aggregate::<Tally>(Default::default()).start().await.unwrap();
+        let tallies = runtime.aggregates::<Tally>().unwrap();
+        tallies.ask("a", Add(1)).await.unwrap();
+        if graceful {
+            assert!(runtime.shutdown(Duration::from_secs(5)).await.is_clean());
+        }
+        drop((runtime, tallies));
+        let within_tokio = tokio::time::timeout(Duration::from_secs(10), valve.dropped()).await;
+        assert!(!within_tokio.expect("it is dropped"), "a worker has waited for it");
+    }
 }

@@ -40,6 +40,22 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     command_id_high: u64,
     command_id_low: AtomicU64,
+    /// IMPORTANT: the last field, dropped after `journal`.
+    _last_journal: LastJournal,
+}
+
+/// Closing a journal may block for seconds, and the last task that holds it may be an actor on a tokio worker: there it is
+/// left to a thread of its own.
+struct LastJournal(Option<Arc<dyn Journal>>);
+
+impl Drop for LastJournal {
+    fn drop(&mut self) {
+        let journal = self.0.take();
+        if Handle::try_current().is_ok() {
+            // Should there be no thread to be had, the closure is dropped here.
+            let _ = std::thread::Builder::new().name("onefold-close".to_owned()).spawn(move || drop(journal));
+        }
+    }
 }
 
 /// A registered aggregate type, with and without its type.
@@ -84,6 +100,7 @@ impl Shared {
             command_id_high: random,
             command_id_low: AtomicU64::new(1),
             config,
+            _last_journal: LastJournal(Some(journal.clone())),
             journal,
             clock,
             tokio,

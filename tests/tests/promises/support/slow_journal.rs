@@ -36,6 +36,14 @@ struct Held {
     count: watch::Sender<usize>,
     /// How many streams are being read, and how many were at most.
     reads: Mutex<(usize, usize)>,
+    /// Whether it was dropped within tokio, once it was.
+    dropped: watch::Sender<Option<bool>>,
+}
+
+impl Drop for SlowJournal {
+    fn drop(&mut self) {
+        self.valve.0.dropped.send_replace(Some(tokio::runtime::Handle::try_current().is_ok()));
+    }
 }
 
 /// A stream being read, until it is dropped.
@@ -67,7 +75,8 @@ impl SlowJournal {
         let inner = MemoryJournal::new();
         let (appends, open, count) = (Mutex::default(), Mutex::new(false), watch::Sender::new(0));
         let (inner_too, reads) = (inner.clone(), Mutex::default());
-        let valve = Valve(Arc::new(Held { inner: inner_too, appends, open, count, reads }));
+        let dropped = watch::Sender::new(None);
+        let valve = Valve(Arc::new(Held { inner: inner_too, appends, open, count, reads, dropped }));
         (SlowJournal { inner, valve: valve.clone() }, valve)
     }
 }
@@ -95,6 +104,13 @@ impl Valve {
     /// How many streams were read at the same time at most.
     pub(crate) fn reads_most(&self) -> usize {
         self.0.reads.lock().1
+    }
+
+    /// Waits until the journal is dropped; whether that happened within tokio.
+    pub(crate) async fn dropped(&self) -> bool {
+        let mut dropped = self.0.dropped.subscribe();
+        let dropped = dropped.wait_for(Option::is_some).await.expect("held by this valve");
+        dropped.expect("some")
     }
 
     /// How many appends wait.
