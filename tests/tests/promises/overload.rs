@@ -120,3 +120,65 @@ async fn every_end_gives_its_place_back() {
     }
     world.end().await;
 }
+
+/// P14: a command whose caller left, or whose deadline passed, in the queue gives its place back at once, and leaves behind
+/// no more than a husk: those are bounded as well.
+#[tokio::test(start_paused = true)]
+async fn cancelled_calls_give_their_place_back_at_once() {
+    let (world, faults) = World::faulty(tiny()).await;
+    let gate = Gate::closed();
+    faults.open(When::nth(1), OpenFault::Hold(gate.clone()));
+    let first = tokio::spawn(world.tallies.ask("t0", Add(1)));
+    settle().await;
+    for round in 0..10_000u64 {
+        let mut ask = Box::pin(world.tallies.ask("t0", Add(100)).deadline(Duration::from_millis(1)));
+        assert!(crate::support::poll_once(ask.as_mut()).is_pending(), "round {round}: it finds a place");
+        if round % 100 == 0 {
+            overloaded(world.tallies.ask("t0", Add(100)).await);
+            assert!(matches!(ask.as_mut().await, Err(Error::NotStored(_))));
+            assert_eq!(world.runtime.stats().admitted, 1);
+        }
+    }
+    gate.open();
+    assert_eq!(first.await.unwrap(), Ok(Seen::at(1, 1)));
+    assert_eq!(world.tallies.ask("t0", Add(1)).await, Ok(Seen::at(2, 2)));
+    world.end().await;
+}
+
+/// P14: a queue in which nobody is left brings nothing back, and a shutdown does not wait for it.
+#[tokio::test(start_paused = true)]
+async fn queue_without_callers_is_not_worth_a_recovery() {
+    let world = World::with(Config { resident_max: 1, ..tiny() }).await;
+    let slow = crate::support::Do::<()>::new(|tally, _| {
+        futures_util::FutureExt::boxed(async move {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            Ok(tally.emit_all([]))
+        })
+    });
+    let busy = tokio::spawn(world.tallies.ask("busy", slow));
+    settle().await;
+    for id in 0..10 {
+        // In line, and gone.
+        let late = world.tallies.ask(format!("t{id}"), Add(1)).deadline(Duration::from_millis(1)).await;
+        assert!(matches!(late, Err(Error::NotStored(_))));
+    }
+    busy.await.unwrap().unwrap();
+    settle().await;
+    assert_eq!(world.runtime.stats().activations, 1);
+    assert_eq!(world.tallies.ask("next", Add(1)).await, Ok(Seen::at(1, 1)));
+    world.end().await;
+}
+
+/// P6: a shutdown does not wait for calls whose callers have left.
+#[tokio::test(start_paused = true)]
+async fn shutdown_does_not_wait_for_those_who_left() {
+    let (world, faults) = World::faulty(Config::default()).await;
+    faults.open(When::nth(1), OpenFault::Hold(Gate::closed()));
+    for _ in 0..5 {
+        let mut ask = Box::pin(world.tallies.ask("a", Add(1)));
+        assert!(crate::support::poll_once(ask.as_mut()).is_pending());
+    }
+    let started = tokio::time::Instant::now();
+    assert!(world.runtime.shutdown(Duration::from_secs(10)).await.is_clean());
+    assert_eq!(started.elapsed().as_secs(), 0);
+}

@@ -13,6 +13,7 @@
 //! caller that leaves cancels only what is queued: what has started runs whole.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use onefold_core::journal::{Acknowledge, AppendOutcome};
@@ -37,6 +38,8 @@ pub(crate) struct Call<A: Aggregate, W: Work<A>> {
     pub(crate) slot: Arc<Slot<A>>,
     pub(crate) deadline: Instant,
     pub(crate) chain: Option<Arc<Chain>>,
+    /// It was cancelled in the queue: what is left there is a husk.
+    is_husk: AtomicBool,
     state: Mutex<State<A, W>>,
 }
 
@@ -79,6 +82,9 @@ pub(crate) trait Envelope<A: Aggregate>: Send + Sync {
     /// Runs it on the instance, if its caller still waits.
     fn run(self: Arc<Self>, instance: Box<Instance<A>>) -> Run<A>;
 
+    /// Whether it was cancelled in the queue, and has left.
+    fn is_husk(&self) -> bool;
+
     /// Answers at once, with an error.
     fn answer(&self, error: Error<A::Rejection>);
 }
@@ -98,7 +104,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
             submitted: Submitted::default(),
             admitted_bytes: Some(admitted_bytes),
         };
-        Call { slot, deadline, chain, state: Mutex::new(state) }
+        Call { slot, deadline, chain, is_husk: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
     /// The bytes a call of this type occupies.
@@ -144,6 +150,9 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
                 Err(Error::unknown(stream, version, format!("{what} while it was on its way to the journal")))
             }
             dead => {
+                if matches!(dead, Phase::Queued(_)) {
+                    self.leave_queue(&mut state);
+                }
                 drop(state);
                 self.discard(dead);
                 Err(Error::not_stored(stream, None, reason))
@@ -157,6 +166,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         state.caller = None;
         if matches!(state.phase, Phase::Queued(_)) {
             let dead = std::mem::replace(&mut state.phase, Phase::Cancelled);
+            self.leave_queue(&mut state);
             drop(state);
             self.discard(dead);
         }
@@ -232,6 +242,13 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
             self.slot.shared.admission.release(bytes);
         }
     }
+
+    /// Cancelled in the queue: gives its place back at once, and leaves a husk.
+    fn leave_queue(&self, state: &mut State<A, W>) {
+        self.is_husk.store(true, Ordering::Relaxed);
+        self.leave(state);
+        self.slot.left_a_husk();
+    }
 }
 
 impl<A: Aggregate, W: Work<A>> Drop for Call<A, W> {
@@ -251,6 +268,10 @@ impl<A: Aggregate, W: Work<A>> Drop for Call<A, W> {
 impl<A: Aggregate, W: Work<A>> Envelope<A> for Call<A, W> {
     fn run(self: Arc<Self>, instance: Box<Instance<A>>) -> Run<A> {
         Box::pin(run::run(instance, self, Runner::Actor))
+    }
+
+    fn is_husk(&self) -> bool {
+        self.is_husk.load(Ordering::Relaxed)
     }
 
     fn answer(&self, error: Error<A::Rejection>) {

@@ -34,6 +34,18 @@ impl<T> Fifo<T> {
         self.first.is_none() && self.rest.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    /// Takes out whatever `out` is true for; the others keep their order.
+    pub(crate) fn take_out(&mut self, out: impl Fn(&T) -> bool) -> Vec<T> {
+        let items = std::mem::take(self);
+        let (taken, kept): (Vec<T>, Vec<T>) = items.first.into_iter().chain(items.rest).partition(out);
+        *self = Fifo { first: None, rest: kept.into() };
+        taken
+    }
+
     /// Gives memory back that a rush took.
     pub(crate) fn shrink(&mut self) {
         if self.rest.capacity() > KEPT {
@@ -65,5 +77,16 @@ mod tests {
             fifo.shrink();
         }
         assert!(popped > 1_000);
+    }
+
+    #[test]
+    fn those_that_stay_keep_their_order() {
+        let mut fifo = Fifo::default();
+        (0..10).for_each(|item| fifo.push(item));
+        assert_eq!(fifo.take_out(|item| item % 3 == 0), [0, 3, 6, 9]);
+        fifo.push(10);
+        assert_eq!(fifo.len(), 7);
+        assert!(std::iter::from_fn(|| fifo.pop()).eq([1, 2, 4, 5, 7, 8, 10]));
+        assert!(fifo.take_out(|_| true).is_empty() && fifo.is_empty());
     }
 }

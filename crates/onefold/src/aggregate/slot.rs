@@ -56,6 +56,9 @@ pub(crate) enum Pushed<A: Aggregate> {
     Closed,
 }
 
+/// Husks beyond this and as many as calls are swept out of a queue, so that callers who come and leave don't fill it.
+const HUSKS_KEPT: usize = 16;
+
 static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
 
 impl<A: Aggregate> Slot<A> {
@@ -114,6 +117,18 @@ impl<A: Aggregate> Slot<A> {
     /// Whether somebody is at the queue at this moment.
     pub(crate) fn is_busy(&self) -> bool {
         self.queue.is_locked()
+    }
+
+    /// A call was cancelled in the queue.
+    pub(crate) fn left_a_husk(&self) {
+        let mut queue = self.queue.lock();
+        queue.husks += 1;
+        let husks = match queue.husks as usize > HUSKS_KEPT + queue.calls.len() / 2 {
+            true => queue.take_husks(),
+            false => Vec::new(),
+        };
+        drop(queue);
+        drop(husks);
     }
 
     /// How many calls are admitted and not yet answered.

@@ -23,6 +23,8 @@ pub(super) struct Queue<A: Aggregate> {
     pub(super) in_flight: u32,
     /// Calls admitted and not yet answered.
     pub(super) admitted: u32,
+    /// Calls that were cancelled since the queue was last swept: at least as many as there are husks in it.
+    pub(super) husks: u32,
     /// An append failed: what is in memory must be thrown away.
     pub(super) broken: bool,
     /// Somebody waits in `cx.durable()`.
@@ -73,6 +75,7 @@ impl<A: Aggregate> Queue<A> {
             actor: None,
             in_flight: 0,
             admitted: 0,
+            husks: 0,
             broken: false,
             durable_awaited: false,
         }
@@ -81,6 +84,15 @@ impl<A: Aggregate> Queue<A> {
     /// Nothing waits, nothing is unanswered, nothing is in flight.
     pub(super) fn is_idle(&self) -> bool {
         self.calls.is_empty() && self.in_flight == 0 && self.admitted == 0
+    }
+
+    /// Takes out the calls that were cancelled. To be dropped when the lock is not held any more: they hold users' wakers.
+    #[must_use]
+    pub(super) fn take_husks(&mut self) -> Vec<Queued<A>> {
+        match std::mem::take(&mut self.husks) {
+            0 => Vec::new(),
+            _ => self.calls.take_out(|call| call.is_husk()),
+        }
     }
 
     /// Takes the instance for a caller that would run its call at once: nobody is before it, and nothing is amiss.

@@ -24,7 +24,11 @@ impl<A: Aggregate> Slot<A> {
 
     /// Whether there is something to recover for: a call (true), or the end (false).
     pub(crate) fn poll_work(&self, cx: &Context<'_>) -> Poll<bool> {
+        // Declared first, dropped last: without the lock.
+        let _husks;
         let mut queue = self.queue.lock();
+        // Those whose callers have left are not worth a recovery.
+        _husks = queue.take_husks();
         if !queue.calls.is_empty() {
             return Poll::Ready(true);
         }
