@@ -46,8 +46,8 @@ pub struct Config {
     /// `admitted_per_aggregate_max`, so that no aggregate takes more than its share. Default: 65,536. At the bound:
     /// `Overloaded`.
     pub admitted_max: usize,
-    /// How many bytes admitted commands may take, by the size of their type and of the runtime's own record. Default:
-    /// 256 MiB. At the bound: `Overloaded`.
+    /// How many bytes admitted commands may take, by the size of their type and of the runtime's own record; those of one
+    /// aggregate a sixteenth of it, or a single larger one. Default: 256 MiB. At the bound: `Overloaded`.
     pub admitted_bytes_max: usize,
     /// How many commands an aggregate handles before it lets others run. Default: 64.
     pub turn_commands_max: u32,

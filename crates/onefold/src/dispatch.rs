@@ -63,7 +63,7 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
             return Some(Offered::Reentrant(slot.clone()));
         }
         let mut queued = None;
-        let pushed = slot.push(now_ms, may_begin, || {
+        let pushed = slot.push(now_ms, bytes, may_begin, || {
             let (work, chain) = offered.take().expect("offered once");
             let call = Call::new(slot.clone(), work, times.deadline, chain, Some(cx.waker().clone()), bytes);
             queued.insert(Arc::new(call)).clone()
@@ -71,7 +71,7 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
         match pushed {
             Pushed::Begin(instance) => Some(Offered::Begin(instance)),
             Pushed::Queued(actor) => queued.map(|call| Offered::Queued(call, actor)),
-            Pushed::Full => Some(Offered::Full(slot.clone())),
+            Pushed::Full { bound, limit } => Some(Offered::Full { slot: slot.clone(), bound, limit }),
             // The closed slot's successor gets it.
             Pushed::Closed => None,
         }
@@ -100,10 +100,9 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
             }
             Ok(Sent(call))
         }
-        Offered::Full(slot) => {
+        Offered::Full { slot, bound, limit } => {
             shared.admission.release(bytes);
-            let limit = shared.config.admitted_per_aggregate_max;
-            Err(Error::Overloaded { stream: slot.stream.clone(), bound: "admitted_per_aggregate_max", limit })
+            Err(Error::Overloaded { stream: slot.stream.clone(), bound, limit })
         }
         Offered::Reentrant(slot) => {
             shared.admission.release(bytes);
@@ -115,7 +114,7 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
 enum Offered<A: Aggregate, W: Work<A>> {
     Begin(Box<Instance<A>>),
     Queued(Arc<Call<A, W>>, Option<Waker>),
-    Full(Arc<Slot<A>>),
+    Full { slot: Arc<Slot<A>>, bound: &'static str, limit: usize },
     Reentrant(Arc<Slot<A>>),
 }
 

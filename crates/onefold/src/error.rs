@@ -62,7 +62,7 @@ pub enum Error<R> {
     Overloaded {
         /// The aggregate.
         stream: StreamId,
-        /// Which bound, by its name in [`Config`](crate::Config).
+        /// Which bound, by its name in [`Config`](crate::Config), and which share of it if it is one aggregate's share.
         bound: &'static str,
         /// The limit in force.
         limit: usize,

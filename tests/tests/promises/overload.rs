@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use onefold::{Aggregate, Config, Error};
+use onefold::{Aggregate, Config, Decision, Error};
 use onefold_testkit::faults::{Gate, OpenFault, When};
 use tokio::task::JoinHandle;
 
@@ -69,36 +69,69 @@ async fn total_bound_refuses_whoever_comes() {
     world.end().await;
 }
 
-/// P14: the bound in bytes counts what the command's type occupies; a bulky type is refused earlier than a small one.
+/// A command whose type is large.
+struct Bulky([u8; 8 * 1024]);
+
+impl onefold::Handle<Bulky> for crate::support::Tally {
+    type Reply = u8;
+
+    async fn handle(&self, Bulky(bytes): Bulky, _: &onefold::Context<Self>) -> Result<Decision<Self, u8>, No> {
+        Ok(self.reply(move |_| bytes[0]))
+    }
+}
+
+const BULKY: Bulky = Bulky([7; 8 * 1024]);
+
+/// P14, P15: the bound in bytes counts what the command's type occupies; one aggregate has a sixteenth of it.
 #[tokio::test(start_paused = true)]
 async fn bytes_are_bounded_as_well() {
-    struct Bulky([u8; 8 * 1024]);
-    impl onefold::Handle<Bulky> for crate::support::Tally {
-        type Reply = u8;
-        async fn handle(
-            &self,
-            Bulky(bytes): Bulky,
-            _: &onefold::Context<Self>,
-        ) -> Result<onefold::Decision<Self, u8>, No> {
-            Ok(self.reply(move |_| bytes[0]))
+    let config = Config { admitted_bytes_max: 1024 * 1024, ..Config::default() };
+    let (world, faults) = World::faulty(config).await;
+    let gate = Gate::closed();
+    faults.open(When::always(), OpenFault::Hold(gate.clone()));
+    let mut waiting = Vec::new();
+    let mut refused = [0, 0];
+    for aggregate in 0..18 {
+        let id = format!("t{aggregate}");
+        let asks: Vec<_> = (0..9).map(|_| tokio::spawn(world.tallies.ask(&id, BULKY))).collect();
+        settle().await;
+        for ask in asks {
+            if !ask.is_finished() {
+                waiting.push(ask);
+                continue;
+            }
+            match overloaded(ask.await.unwrap()) {
+                ("admitted_bytes_max / 16", limit) => refused[0] += usize::from(limit == 64 * 1024),
+                ("admitted_bytes_max", limit) => refused[1] += usize::from(limit == 1024 * 1024),
+                other => panic!("{other:?}"),
+            }
         }
+        assert!(aggregate > 0 || (6..=7).contains(&waiting.len()), "7 of 8 KiB and a bit fit into 64 KiB");
     }
+    assert!((120..=127).contains(&waiting.len()), "{} of 8 KiB and a bit fit into 1 MiB", waiting.len());
+    assert!(refused[0] > 30 && refused[1] > 0 && refused[0] + refused[1] + waiting.len() == 18 * 9, "{refused:?}");
+    gate.open();
+    assert!(join_all(waiting).await.into_iter().all(|answer| answer.unwrap() == Ok(7)));
+    assert_eq!(world.tallies.ask("t0", BULKY).await, Ok(7));
+    world.end().await;
+}
+
+/// P15: a command larger than an aggregate's share is taken when the aggregate has no other.
+#[tokio::test(start_paused = true)]
+async fn command_larger_than_the_share_goes_alone() {
     let config = Config { admitted_bytes_max: 64 * 1024, ..Config::default() };
     let (world, faults) = World::faulty(config).await;
     let gate = Gate::closed();
     faults.open(When::always(), OpenFault::Hold(gate.clone()));
-    let asks: Vec<_> = (0..9).map(|_| tokio::spawn(world.tallies.ask("a", Bulky([7; 8 * 1024])))).collect();
+    let alone = ["a", "b"].map(|id| tokio::spawn(world.tallies.ask(id, BULKY)));
     settle().await;
-    let admitted = world.runtime.stats().admitted;
-    assert!((6..=7).contains(&admitted), "{admitted} commands of 8 KiB and a bit fit into 64 KiB");
-    gate.open();
-    let answers = join_all(asks).await.into_iter().map(Result::unwrap);
-    let (done, refused): (Vec<_>, Vec<_>) = answers.partition(Result::is_ok);
-    assert_eq!(done.len(), admitted);
-    for answer in refused {
-        assert_eq!(overloaded(answer), ("admitted_bytes_max", 64 * 1024));
+    for id in ["a", "b"] {
+        assert_eq!(overloaded(world.tallies.ask(id, BULKY).await), ("admitted_bytes_max / 16", 4 * 1024));
     }
-    assert_eq!(world.tallies.ask("a", Bulky([7; 8 * 1024])).await, Ok(7));
+    gate.open();
+    for answer in alone {
+        assert_eq!(answer.await.unwrap(), Ok(7));
+    }
     world.end().await;
 }
 

@@ -238,7 +238,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
 
     fn leave(&self, state: &mut State<A, W>) {
         if let Some(bytes) = state.admitted_bytes.take() {
-            self.slot.leave();
+            self.slot.leave(bytes);
             self.slot.shared.admission.release(bytes);
         }
     }
@@ -255,7 +255,7 @@ impl<A: Aggregate, W: Work<A>> Drop for Call<A, W> {
     fn drop(&mut self) {
         let state = self.state.get_mut();
         if let Some(bytes) = state.admitted_bytes.take() {
-            self.slot.leave();
+            self.slot.leave(bytes);
             self.slot.shared.admission.release(bytes);
         }
         if matches!(state.phase, Phase::Queued(_) | Phase::Submitted(Some(_)) | Phase::Decided(_)) {

@@ -22,6 +22,7 @@ use self::queue::{Mode, Queue, Queued};
 use super::actor;
 use super::instance::Instance;
 use super::kind::Kind;
+use crate::config::SHARE;
 use crate::error::Quarantined;
 use crate::runtime::residency::Resident;
 use crate::runtime::shared::Shared;
@@ -50,8 +51,8 @@ pub(crate) enum Pushed<A: Aggregate> {
     Begin(Box<Instance<A>>),
     /// It is in the queue; this actor should be woken.
     Queued(Option<Waker>),
-    /// The aggregate has too many unanswered calls.
-    Full,
+    /// The aggregate has too many unanswered calls, by this bound.
+    Full { bound: &'static str, limit: usize },
     /// The slot is closed: find its successor.
     Closed,
 }
@@ -83,17 +84,24 @@ impl<A: Aggregate> Slot<A> {
 
     /// Offers a call, which counts as admitted from now on until it leaves, unless it is refused. `make` is called for the
     /// queue only; `may_begin`: the caller would run it at once if the aggregate is at rest.
-    pub(crate) fn push(&self, now_ms: u32, may_begin: bool, make: impl FnOnce() -> Queued<A>) -> Pushed<A> {
+    pub(crate) fn push(&self, now_ms: u32, bytes: u32, may_begin: bool, make: impl FnOnce() -> Queued<A>) -> Pushed<A> {
         self.last_used.store(now_ms, Ordering::Relaxed);
-        let limit = self.shared.config.admitted_per_aggregate_max;
+        let config = &self.shared.config;
         let mut queue = self.queue.lock();
         if queue.mode == Mode::Closed {
             return Pushed::Closed;
         }
-        if queue.admitted as usize >= limit {
-            return Pushed::Full;
+        if queue.admitted as usize >= config.admitted_per_aggregate_max {
+            return Pushed::Full { bound: "admitted_per_aggregate_max", limit: config.admitted_per_aggregate_max };
         }
+        // A call larger than the aggregate's share is taken when it has no other: it could never be sent otherwise.
+        let limit = config.admitted_bytes_max / SHARE;
+        let after = queue.admitted_bytes.checked_add(bytes);
+        let Some(after) = after.filter(|after| *after as usize <= limit || queue.admitted == 0) else {
+            return Pushed::Full { bound: "admitted_bytes_max / 16", limit };
+        };
         queue.admitted += 1;
+        queue.admitted_bytes = after;
         if may_begin && let Some(instance) = queue.begin() {
             return Pushed::Begin(instance);
         }
@@ -102,9 +110,10 @@ impl<A: Aggregate> Slot<A> {
     }
 
     /// An admitted call was answered, or goes away unanswered because its caller did.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn leave(&self, bytes: u32) {
         let mut queue = self.queue.lock();
         queue.admitted -= 1;
+        queue.admitted_bytes -= bytes;
         // The last one makes room for somebody in line: the actor may have looked a moment too early.
         let look = queue.is_idle() && self.shared.residency.has_line();
         let actor = if look { queue.actor.take() } else { None };

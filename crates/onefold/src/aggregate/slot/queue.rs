@@ -23,6 +23,8 @@ pub(super) struct Queue<A: Aggregate> {
     pub(super) in_flight: u32,
     /// Calls admitted and not yet answered.
     pub(super) admitted: u32,
+    /// Their bytes.
+    pub(super) admitted_bytes: u32,
     /// Calls that were cancelled since the queue was last swept: at least as many as there are husks in it.
     pub(super) husks: u32,
     /// An append failed: what is in memory must be thrown away.
@@ -75,6 +77,7 @@ impl<A: Aggregate> Queue<A> {
             actor: None,
             in_flight: 0,
             admitted: 0,
+            admitted_bytes: 0,
             husks: 0,
             broken: false,
             durable_awaited: false,
