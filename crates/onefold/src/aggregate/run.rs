@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
-use onefold_core::Aggregate;
+use onefold_core::{Aggregate, Metadata};
 use tokio::task::coop;
 use tokio::time::Instant;
 
@@ -124,6 +124,10 @@ async fn execute<A: Aggregate, W: Work<A>>(call: &Call<A, W>, instance: &mut Ins
     let mut unfinished = Unfinished(Some(call));
     let performed = work.perform(instance, call, runner).await;
     unfinished.0 = None;
+    if !instance.context.metadata().entries.is_empty() {
+        // An idle instance keeps nothing of its last caller's: nobody counts it.
+        instance.context.prepare(instance.version, Metadata::default());
+    }
     match performed {
         Performed::Failed(error) => {
             call.decide(Some(error));
