@@ -1,7 +1,7 @@
 //! Where a command goes. Today: to the aggregate's slot in this process. The one place that decides it.
 
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::Context;
 
 use onefold_core::{Aggregate, AggregateId, StreamId};
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use crate::aggregate::instance::Instance;
 use crate::aggregate::kind::{Found, Kind};
 use crate::aggregate::run;
 use crate::aggregate::scope::Chain;
-use crate::aggregate::slot::{Pushed, Slot};
+use crate::aggregate::slot::{Pushed, Slot, Summon};
 use crate::error::{Error, NotStoredReason};
 use crate::runtime::residency::Entered;
 
@@ -70,7 +70,7 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
         });
         match pushed {
             Pushed::Begin(instance) => Some(Offered::Begin(instance)),
-            Pushed::Queued(actor) => queued.map(|call| Offered::Queued(call, actor)),
+            Pushed::Queued(summon) => queued.map(|call| Offered::Queued(call, summon)),
             Pushed::Full { bound, limit } => Some(Offered::Full { slot: slot.clone(), bound, limit }),
             // The closed slot's successor gets it.
             Pushed::Closed => None,
@@ -91,10 +91,8 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
             run::begin(instance, call.clone(), cx);
             Ok(Sent(call))
         }
-        Offered::Queued(call, actor) => {
-            if let Some(actor) = actor {
-                actor.wake();
-            }
+        Offered::Queued(call, summon) => {
+            summon.carry_out();
             if is_new {
                 settle_in(call.slot.clone())?;
             }
@@ -113,7 +111,7 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
 
 enum Offered<A: Aggregate, W: Work<A>> {
     Begin(Box<Instance<A>>),
-    Queued(Arc<Call<A, W>>, Option<Waker>),
+    Queued(Arc<Call<A, W>>, Summon<A>),
     Full { slot: Arc<Slot<A>>, bound: &'static str, limit: usize },
     Reentrant(Arc<Slot<A>>),
 }

@@ -26,7 +26,7 @@ use super::instance::Instance;
 use super::panics::drop_guarded;
 use super::run::{self, Run, Runner};
 use super::scope::Chain;
-use super::slot::Slot;
+use super::slot::{Slot, Summon};
 use crate::error::{Error, NotStoredReason};
 use crate::runtime::deadlines::Waiting;
 use crate::runtime::releaser::Release;
@@ -150,10 +150,12 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
                 Err(Error::unknown(stream, version, format!("{what} while it was on its way to the journal")))
             }
             dead => {
-                if matches!(dead, Phase::Queued(_)) {
-                    self.leave_queue(&mut state);
-                }
+                let summon = match dead {
+                    Phase::Queued(_) => self.leave_queue(&mut state),
+                    _ => Summon::Nothing,
+                };
                 drop(state);
+                summon.carry_out();
                 self.discard(dead);
                 Err(Error::not_stored(stream, None, reason))
             }
@@ -166,8 +168,9 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         state.caller = None;
         if matches!(state.phase, Phase::Queued(_)) {
             let dead = std::mem::replace(&mut state.phase, Phase::Cancelled);
-            self.leave_queue(&mut state);
+            let summon = self.leave_queue(&mut state);
             drop(state);
+            summon.carry_out();
             self.discard(dead);
         }
     }
@@ -206,7 +209,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
     /// again finds its place free.
     pub(crate) fn decide(&self, error: Option<Error<A::Rejection>>) {
         let mut state = self.state.lock();
-        self.leave(&mut state);
+        let summon = self.leave(&mut state);
         let phase = std::mem::replace(&mut state.phase, Phase::Taken);
         let (phase, dead) = match (phase, error) {
             (phase @ (Phase::Queued(_) | Phase::Started | Phase::Submitted(_)), Some(error)) => {
@@ -225,6 +228,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         if let Some(caller) = caller {
             caller.wake();
         }
+        summon.carry_out();
         if let Some(dead) = dead {
             self.discard(dead);
         }
@@ -236,18 +240,19 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         drop_guarded(dead, &self.slot.stream);
     }
 
-    fn leave(&self, state: &mut State<A, W>) {
-        if let Some(bytes) = state.admitted_bytes.take() {
-            self.slot.leave(bytes);
-            self.slot.shared.admission.release(bytes);
-        }
+    fn leave(&self, state: &mut State<A, W>) -> Summon<A> {
+        let Some(bytes) = state.admitted_bytes.take() else { return Summon::Nothing };
+        let summon = self.slot.leave(bytes);
+        self.slot.shared.admission.release(bytes);
+        summon
     }
 
     /// Cancelled in the queue: gives its place back at once, and leaves a husk.
-    fn leave_queue(&self, state: &mut State<A, W>) {
+    fn leave_queue(&self, state: &mut State<A, W>) -> Summon<A> {
         self.is_husk.store(true, Ordering::Relaxed);
-        self.leave(state);
+        let summon = self.leave(state);
         self.slot.left_a_husk();
+        summon
     }
 }
 
@@ -255,7 +260,7 @@ impl<A: Aggregate, W: Work<A>> Drop for Call<A, W> {
     fn drop(&mut self) {
         let state = self.state.get_mut();
         if let Some(bytes) = state.admitted_bytes.take() {
-            self.slot.leave(bytes);
+            self.slot.leave(bytes).carry_out();
             self.slot.shared.admission.release(bytes);
         }
         if matches!(state.phase, Phase::Queued(_) | Phase::Submitted(Some(_)) | Phase::Decided(_)) {

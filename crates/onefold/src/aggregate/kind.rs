@@ -76,8 +76,11 @@ impl<A: Aggregate> KindOps for Kind<A> {
     fn close_all(&self) {
         let slots: Vec<Arc<Slot<A>>> = self.slots.iter().map(|entry| entry.value().clone()).collect();
         for slot in slots {
-            slot.close_now(|| Error::not_stored(&slot.stream, None, NotStoredReason::ShuttingDown));
-            self.forget(&slot);
+            let error = || Error::not_stored(&slot.stream, None, NotStoredReason::ShuttingDown);
+            match slot.close_now(error) {
+                true => slot.retire(),
+                false => self.forget(&slot),
+            }
         }
     }
 

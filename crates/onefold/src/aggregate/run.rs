@@ -69,7 +69,7 @@ pub(crate) fn begin<A: Aggregate, W: Work<A>>(instance: Box<Instance<A>>, call: 
 
 /// The aggregate's own panics are caught. Should anything else panic under a caller, a journal say, the actor is told that
 /// the instance is gone, instead of waiting for it for ever.
-struct Lost<'a, A: Aggregate>(&'a Slot<A>);
+struct Lost<'a, A: Aggregate>(&'a Arc<Slot<A>>);
 
 impl<A: Aggregate> Drop for Lost<'_, A> {
     fn drop(&mut self) {

@@ -14,29 +14,39 @@ use crate::telemetry;
 
 /// Why serving ended.
 enum Ended<A: Aggregate> {
+    /// Nothing to do for now.
+    Dozing,
     /// The slot is closed.
     Closed(Option<Box<Instance<A>>>),
     /// The state in memory can't be trusted any more.
     Broken(Option<Box<Instance<A>>>),
 }
 
-/// Lives until the slot closes.
+/// Lives until the slot closes, or until there is nothing to do for a while.
 pub(crate) async fn live<A: Aggregate>(kind: Arc<Kind<A>>, slot: Arc<Slot<A>>) {
-    let death = Death(&slot);
-    while poll_fn(|cx| slot.poll_work(cx)).await {
-        // Boxed, so that an idle instance does not keep the room that its recovery took.
-        let instance = match Box::pin(recovery::recover(&kind, &slot)).await {
-            Ok(instance) => instance,
-            Err(failure) => {
-                failure.tell(&kind, &slot);
-                if slot.close_if_empty() {
-                    break;
-                }
-                continue;
+    let mut death = Death(Some(&slot));
+    loop {
+        if slot.needs_recovery() {
+            if !poll_fn(|cx| slot.poll_work(cx)).await {
+                break;
             }
-        };
-        slot.rest(instance);
+            // Boxed, so that an idle instance does not keep the room that its recovery took.
+            match Box::pin(recovery::recover(&kind, &slot)).await {
+                Ok(instance) => slot.rest(instance),
+                Err(failure) => {
+                    failure.tell(&kind, &slot);
+                    if slot.close_if_empty() {
+                        break;
+                    }
+                    continue;
+                }
+            }
+        }
         match serve(&slot).await {
+            Ended::Dozing => {
+                death.0 = None;
+                return;
+            }
             Ended::Closed(instance) => {
                 instance.into_iter().for_each(Instance::discard);
                 break;
@@ -53,7 +63,7 @@ pub(crate) async fn live<A: Aggregate>(kind: Arc<Kind<A>>, slot: Arc<Slot<A>>) {
 
 /// Serves until the state is lost or the slot closes. Between turns the instance rests in the slot, where a caller may take
 /// it for a run of its own.
-async fn serve<A: Aggregate>(slot: &Slot<A>) -> Ended<A> {
+async fn serve<A: Aggregate>(slot: &Arc<Slot<A>>) -> Ended<A> {
     let turn_max = slot.shared.config.turn_commands_max;
     let mut turn = 0;
     loop {
@@ -61,6 +71,7 @@ async fn serve<A: Aggregate>(slot: &Slot<A>) -> Ended<A> {
             Next::Call(instance, call) => call.run(instance),
             Next::GoOn(run) => run,
             Next::Broken(instance) => return Ended::Broken(instance),
+            Next::Doze => return Ended::Dozing,
             Next::Closed(instance) => return Ended::Closed(instance),
         };
         match run.await {
@@ -76,13 +87,14 @@ async fn serve<A: Aggregate>(slot: &Slot<A>) -> Ended<A> {
 }
 
 /// Whatever ends the incarnation, also the end of the tokio runtime: nobody is left waiting in a slot that nobody serves.
-struct Death<'a, A: Aggregate>(&'a Slot<A>);
+struct Death<'a, A: Aggregate>(Option<&'a Slot<A>>);
 
 impl<A: Aggregate> Drop for Death<'_, A> {
     fn drop(&mut self) {
-        let stream = &self.0.stream;
-        self.0.close_now(|| Error::not_stored(stream, None, NotStoredReason::ShuttingDown));
-        self.0.forget_memory();
-        self.0.retire();
+        if let Some(slot) = self.0 {
+            slot.close_now(|| Error::not_stored(&slot.stream, None, NotStoredReason::ShuttingDown));
+            slot.forget_memory();
+            slot.retire();
+        }
     }
 }

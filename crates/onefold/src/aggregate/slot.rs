@@ -10,16 +10,14 @@ mod turns;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::Waker;
 
 use futures_core::future::BoxFuture;
 use onefold_core::{Aggregate, AwaitDurable, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub(crate) use self::queue::Next;
 use self::queue::{Mode, Queue, Queued};
-use super::actor;
+pub(crate) use self::queue::{Next, Summon};
 use super::instance::Instance;
 use super::kind::Kind;
 use crate::config::SHARE;
@@ -49,8 +47,8 @@ pub(crate) struct Slot<A: Aggregate> {
 pub(crate) enum Pushed<A: Aggregate> {
     /// Nobody runs and nobody waits: run it now, on this instance.
     Begin(Box<Instance<A>>),
-    /// It is in the queue; this actor should be woken.
-    Queued(Option<Waker>),
+    /// It is in the queue; the actor should look.
+    Queued(Summon<A>),
     /// The aggregate has too many unanswered calls, by this bound.
     Full { bound: &'static str, limit: usize },
     /// The slot is closed: find its successor.
@@ -84,7 +82,13 @@ impl<A: Aggregate> Slot<A> {
 
     /// Offers a call, which counts as admitted from now on until it leaves, unless it is refused. `make` is called for the
     /// queue only; `may_begin`: the caller would run it at once if the aggregate is at rest.
-    pub(crate) fn push(&self, now_ms: u32, bytes: u32, may_begin: bool, make: impl FnOnce() -> Queued<A>) -> Pushed<A> {
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        now_ms: u32,
+        bytes: u32,
+        may_begin: bool,
+        make: impl FnOnce() -> Queued<A>,
+    ) -> Pushed<A> {
         self.last_used.store(now_ms, Ordering::Relaxed);
         let config = &self.shared.config;
         let mut queue = self.queue.lock();
@@ -106,21 +110,17 @@ impl<A: Aggregate> Slot<A> {
             return Pushed::Begin(instance);
         }
         queue.calls.push(make());
-        Pushed::Queued(queue.actor.take())
+        Pushed::Queued(queue.summon(self))
     }
 
     /// An admitted call was answered, or goes away unanswered because its caller did.
-    pub(crate) fn leave(&self, bytes: u32) {
+    pub(crate) fn leave(self: &Arc<Self>, bytes: u32) -> Summon<A> {
         let mut queue = self.queue.lock();
         queue.admitted -= 1;
         queue.admitted_bytes -= bytes;
         // The last one makes room for somebody in line: the actor may have looked a moment too early.
         let look = queue.is_idle() && self.shared.residency.has_line();
-        let actor = if look { queue.actor.take() } else { None };
-        drop(queue);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
+        if look { queue.summon(self) } else { Summon::Nothing }
     }
 
     /// Whether somebody is at the queue at this moment.
@@ -151,7 +151,7 @@ impl<A: Aggregate> Slot<A> {
     }
 
     /// One append was decided. Returns whether the state was sound until then: whether everything before is durable.
-    pub(crate) fn decided(&self, failed: bool) -> bool {
+    pub(crate) fn decided(self: &Arc<Self>, failed: bool) -> bool {
         let mut queue = self.queue.lock();
         queue.in_flight -= 1;
         let was_sound = !queue.broken;
@@ -160,11 +160,9 @@ impl<A: Aggregate> Slot<A> {
         let durable = settled && !queue.broken && std::mem::take(&mut queue.durable_awaited);
         // The actor looks again when the state is broken, when it may be settling, and when somebody waits for its place.
         let look = queue.broken || (settled && self.shared.residency.has_line());
-        let actor = if look { queue.actor.take() } else { None };
+        let summon = if look { queue.summon(self) } else { Summon::Nothing };
         drop(queue);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
+        summon.carry_out();
         if durable {
             self.settled.notify_waiters();
         }
@@ -249,6 +247,10 @@ impl<A: Aggregate> Resident for Slot<A> {
         closed
     }
 
+    fn let_doze(&self) {
+        Slot::let_doze(self);
+    }
+
     fn start(self: Arc<Self>) {
         let mut queue = self.queue.lock();
         if queue.mode != Mode::Vacant {
@@ -257,7 +259,8 @@ impl<A: Aggregate> Resident for Slot<A> {
             return;
         }
         queue.mode = Mode::Resident;
+        let summon = queue.summon(&self);
         drop(queue);
-        actor::spawn(self);
+        summon.carry_out();
     }
 }

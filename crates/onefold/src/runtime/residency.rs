@@ -20,6 +20,8 @@ pub(crate) trait Resident: Send + Sync {
     fn set_index(&self, index: usize);
     /// Lets it go if it is idle. It does not call back.
     fn evict(&self) -> bool;
+    /// Sends its actor home if there is nothing to do for it. Its place stays its own.
+    fn let_doze(&self);
     /// Its place is free: spawns its actor. May call back.
     fn start(self: Arc<Self>);
 }
@@ -182,13 +184,14 @@ impl Residency {
     }
 
     /// Lets the idle ones among the residents from place `from` on go, a part of them; returns the place to go on from,
-    /// until it is through.
-    pub(super) fn sweep(&self, from: usize, idle: impl Fn(u32) -> bool) -> Option<usize> {
+    /// until it is through. The actors of the `quiet` ones, which stay, are sent home.
+    pub(super) fn sweep(&self, from: usize, idle: impl Fn(u32) -> bool, quiet: impl Fn(u32) -> bool) -> Option<usize> {
         let part: Vec<_> = self.places.lock().residents.iter().skip(from).take(SCAN).cloned().collect();
         if part.is_empty() {
             return None;
         }
         let let_go = part.iter().filter(|one| idle(one.last_used()) && self.let_go(&***one)).count();
+        part.iter().filter(|one| quiet(one.last_used())).for_each(|one| one.let_doze());
         // Those that went were replaced from the end of the list: these places are looked at again.
         Some(from + part.len() - let_go)
     }

@@ -2,10 +2,12 @@
 
 use onefold_core::Aggregate;
 
+use super::super::instance::Instance;
 use super::super::panics::drop_guarded;
 use super::Slot;
-use super::queue::{Memory, Mode};
+use super::queue::{Attendance, Memory, Mode};
 use crate::error::{Error, NotStoredReason};
+use crate::telemetry;
 
 impl<A: Aggregate> Slot<A> {
     /// Whether the slot was closed under its actor, by the end of the runtime.
@@ -22,16 +24,36 @@ impl<A: Aggregate> Slot<A> {
     /// Closes if nothing waits and nothing is in flight; the actor ends then.
     pub(crate) fn close_if_idle(&self) -> bool {
         let mut queue = self.queue.lock();
-        let close = queue.mode == Mode::Resident && queue.is_idle() && !queue.broken;
-        if close {
-            queue.mode = Mode::Closed;
+        if queue.mode != Mode::Resident || !queue.is_idle() || queue.broken {
+            return false;
         }
-        let actor = if close { queue.actor.take() } else { None };
+        queue.mode = Mode::Closed;
+        let actor = queue.take_waiting();
+        let dozes = matches!(queue.actor, Attendance::Absent);
+        let instance = if dozes { queue.take_resting(Memory::Absent) } else { None };
         drop(queue);
         if let Some(actor) = actor {
             actor.wake();
         }
-        close
+        if dozes {
+            telemetry::passivation_span(&self.stream).in_scope(|| instance.into_iter().for_each(Instance::discard));
+        }
+        true
+    }
+
+    /// Asks an actor that has nothing to do to go. Its instance stays, and callers run their own calls on it; when it is
+    /// needed there will be another.
+    pub(crate) fn let_doze(&self) {
+        let mut queue = self.queue.lock();
+        if !queue.can_doze() {
+            return;
+        }
+        let actor = queue.take_waiting();
+        queue.dozes = actor.is_some();
+        drop(queue);
+        if let Some(actor) = actor {
+            actor.wake();
+        }
     }
 
     /// Closes if no call waits, whatever the reason of the end. Returns whether it is closed now.
@@ -43,16 +65,21 @@ impl<A: Aggregate> Slot<A> {
         queue.mode == Mode::Closed
     }
 
-    /// Closes at once; what waits is answered.
-    pub(crate) fn close_now(&self, error: impl Fn() -> Error<A::Rejection>) {
+    /// Closes at once; what waits is answered. Returns whether somebody has to retire the slot, because no actor will.
+    pub(crate) fn close_now(&self, error: impl Fn() -> Error<A::Rejection>) -> bool {
         let mut queue = self.queue.lock();
+        let dozes = queue.mode == Mode::Resident && matches!(queue.actor, Attendance::Absent);
         queue.mode = Mode::Closed;
-        let actor = queue.actor.take();
+        let actor = queue.take_waiting();
         drop(queue);
         self.fail_waiting(error);
         if let Some(actor) = actor {
             actor.wake();
         }
+        if dozes {
+            self.forget_memory();
+        }
+        dozes
     }
 
     /// There is no actor any more, and the slot is closed: lets go of what it would have gone on with.

@@ -5,10 +5,12 @@ use std::task::{Context, Waker};
 
 use onefold_core::Aggregate;
 
+use super::super::actor;
 use super::super::call::Envelope;
 use super::super::fifo::Fifo;
 use super::super::instance::Instance;
 use super::super::run::Run;
+use super::Slot;
 
 pub(super) type Queued<A> = Arc<dyn Envelope<A>>;
 
@@ -17,8 +19,9 @@ pub(super) struct Queue<A: Aggregate> {
     pub(super) calls: Fifo<Queued<A>>,
     pub(super) mode: Mode,
     pub(super) memory: Memory<A>,
-    /// The actor, when it waits: for a call, for what is in flight, or for a handler.
-    pub(super) actor: Option<Waker>,
+    pub(super) actor: Attendance,
+    /// The actor is asked to go until there is something to do for it.
+    pub(super) dozes: bool,
     /// Appends submitted and not yet acknowledged.
     pub(super) in_flight: u32,
     /// Calls admitted and not yet answered.
@@ -36,9 +39,9 @@ pub(super) struct Queue<A: Aggregate> {
 /// `Vacant ─▶ Resident ─▶ Closed`, or `Vacant ─▶ Closed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// No actor yet: a place in memory is being found.
+    /// A place in memory is being found.
     Vacant,
-    /// An actor serves the queue.
+    /// It has a place in memory.
     Resident,
     /// Takes nothing any more; a new slot takes over.
     Closed,
@@ -56,6 +59,35 @@ pub(super) enum Memory<A: Aggregate> {
     Begun(Run<A>),
 }
 
+/// Where the actor is.
+pub(super) enum Attendance {
+    /// There is none: not yet, or it dozes, while the instance rests and callers run their own calls on it.
+    Absent,
+    /// It is at work, or on its way to look.
+    Awake,
+    /// It waits: for a call, for what is in flight, or for a handler.
+    Waiting(Waker),
+}
+
+/// What it takes to make the actor look. To be carried out without any lock.
+#[must_use]
+pub(crate) enum Summon<A: Aggregate> {
+    /// Nothing: it will look anyway, or need not.
+    Nothing,
+    Wake(Waker),
+    Spawn(Arc<Slot<A>>),
+}
+
+impl<A: Aggregate> Summon<A> {
+    pub(crate) fn carry_out(self) {
+        match self {
+            Summon::Nothing => (),
+            Summon::Wake(actor) => actor.wake(),
+            Summon::Spawn(slot) => actor::spawn(slot),
+        }
+    }
+}
+
 /// What the actor does next.
 pub(crate) enum Next<A: Aggregate> {
     /// This call, on this instance.
@@ -64,6 +96,8 @@ pub(crate) enum Next<A: Aggregate> {
     GoOn(Run<A>),
     /// Throw the state away and settle.
     Broken(Option<Box<Instance<A>>>),
+    /// Go, until there is something to do. The slot stays as it is.
+    Doze,
     /// End.
     Closed(Option<Box<Instance<A>>>),
 }
@@ -74,7 +108,8 @@ impl<A: Aggregate> Queue<A> {
             calls: Fifo::default(),
             mode: Mode::Vacant,
             memory: Memory::Absent,
-            actor: None,
+            actor: Attendance::Absent,
+            dozes: false,
             in_flight: 0,
             admitted: 0,
             admitted_bytes: 0,
@@ -149,11 +184,40 @@ impl<A: Aggregate> Queue<A> {
         }
     }
 
+    /// Nothing to do for an actor: the instance is there, and nobody waits for anything.
+    pub(super) fn can_doze(&self) -> bool {
+        let is_there = matches!(self.memory, Memory::Resting(_) | Memory::Away);
+        is_there && self.mode == Mode::Resident && !self.broken && self.calls.is_empty()
+    }
+
+    /// The actor is to look.
+    pub(super) fn summon(&mut self, slot: &Arc<Slot<A>>) -> Summon<A> {
+        if self.mode != Mode::Resident && matches!(self.actor, Attendance::Absent) {
+            return Summon::Nothing;
+        }
+        match std::mem::replace(&mut self.actor, Attendance::Awake) {
+            Attendance::Awake => Summon::Nothing,
+            Attendance::Waiting(actor) => Summon::Wake(actor),
+            Attendance::Absent => Summon::Spawn(slot.clone()),
+        }
+    }
+
+    /// Wakes the actor, if there is one that waits.
+    pub(super) fn take_waiting(&mut self) -> Option<Waker> {
+        match std::mem::replace(&mut self.actor, Attendance::Awake) {
+            Attendance::Waiting(actor) => Some(actor),
+            other => {
+                self.actor = other;
+                None
+            }
+        }
+    }
+
     /// Remembers the actor, which has nothing to do.
     pub(super) fn park(&mut self, cx: &Context<'_>) {
         match &mut self.actor {
-            Some(actor) => actor.clone_from(cx.waker()),
-            None => self.actor = Some(cx.waker().clone()),
+            Attendance::Waiting(actor) => actor.clone_from(cx.waker()),
+            _ => self.actor = Attendance::Waiting(cx.waker().clone()),
         }
     }
 }

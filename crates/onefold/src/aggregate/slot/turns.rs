@@ -1,5 +1,6 @@
 //! Who runs on the instance, and what its actor waits for.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use onefold_core::Aggregate;
@@ -8,7 +9,7 @@ use super::super::instance::Instance;
 use super::super::panics::drop_guarded;
 use super::super::run::Run;
 use super::Slot;
-use super::queue::{Memory, Mode, Next};
+use super::queue::{Attendance, Memory, Mode, Next, Summon};
 
 impl<A: Aggregate> Slot<A> {
     /// The actor's next step, in the order of admission.
@@ -16,6 +17,10 @@ impl<A: Aggregate> Slot<A> {
         let mut queue = self.queue.lock();
         if let Some(next) = queue.next(self.shared.residency.has_line()) {
             return Poll::Ready(next);
+        }
+        if std::mem::take(&mut queue.dozes) && queue.can_doze() {
+            queue.actor = Attendance::Absent;
+            return Poll::Ready(Next::Doze);
         }
         queue.calls.shrink();
         queue.park(cx);
@@ -44,7 +49,7 @@ impl<A: Aggregate> Slot<A> {
     }
 
     /// A run is over, or a recovery: nobody runs on the instance.
-    pub(crate) fn rest(&self, instance: Box<Instance<A>>) {
+    pub(crate) fn rest(self: &Arc<Self>, instance: Box<Instance<A>>) {
         let mut queue = self.queue.lock();
         if queue.mode == Mode::Closed {
             drop(queue);
@@ -53,27 +58,23 @@ impl<A: Aggregate> Slot<A> {
         queue.memory = Memory::Resting(instance);
         let wanted = queue.is_idle() && self.shared.residency.has_line();
         let look = wanted || queue.broken || !queue.calls.is_empty();
-        let actor = if look { queue.actor.take() } else { None };
+        let summon = if look { queue.summon(self) } else { Summon::Nothing };
         drop(queue);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
+        summon.carry_out();
     }
 
     /// A run ended in a panic, and the instance with it.
-    pub(crate) fn lose(&self) {
+    pub(crate) fn lose(self: &Arc<Self>) {
         let mut queue = self.queue.lock();
         queue.memory = Memory::Absent;
         queue.broken = true;
-        let actor = queue.actor.take();
+        let summon = queue.summon(self);
         drop(queue);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
+        summon.carry_out();
     }
 
     /// A caller's run was not ready at once: the actor goes on with it.
-    pub(crate) fn hand_over(&self, run: Run<A>) {
+    pub(crate) fn hand_over(self: &Arc<Self>, run: Run<A>) {
         let mut queue = self.queue.lock();
         if queue.mode == Mode::Closed {
             // There may be no actor any more. Dropped, the run answers its call.
@@ -81,11 +82,15 @@ impl<A: Aggregate> Slot<A> {
             return drop_guarded(run, &self.stream);
         }
         queue.memory = Memory::Begun(run);
-        let actor = queue.actor.take();
+        let summon = queue.summon(self);
         drop(queue);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
+        summon.carry_out();
+    }
+
+    /// Whether the actor has to bring the instance back before it can serve.
+    pub(crate) fn needs_recovery(&self) -> bool {
+        let queue = self.queue.lock();
+        matches!(queue.memory, Memory::Absent) && !queue.broken
     }
 
     /// While broken: ready, and mended, when nothing is in flight any more.
