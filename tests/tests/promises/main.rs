@@ -9,6 +9,7 @@ mod at_rest;
 mod at_rest_panics;
 mod cancellation;
 mod deadlines;
+mod dozing;
 mod durability;
 mod durable;
 mod expected_version;

@@ -24,6 +24,7 @@ enum Ended<A: Aggregate> {
 
 /// Lives until the slot closes, or until there is nothing to do for a while.
 pub(crate) async fn live<A: Aggregate>(kind: Arc<Kind<A>>, slot: Arc<Slot<A>>) {
+    let _alive = slot.shared.stats.actor();
     let mut death = Death(Some(&slot));
     loop {
         if slot.needs_recovery() {

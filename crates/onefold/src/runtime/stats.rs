@@ -1,12 +1,22 @@
 //! Counters of a runtime.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::shared::Shared;
 
 #[derive(Default)]
 pub(crate) struct Stats {
     activations: AtomicU64,
+    actors: AtomicUsize,
+}
+
+/// An actor that lives; dropped, it is gone.
+pub(crate) struct LivingActor<'a>(&'a AtomicUsize);
+
+impl Drop for LivingActor<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Stats {
@@ -14,9 +24,15 @@ impl Stats {
         self.activations.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn actor(&self) -> LivingActor<'_> {
+        self.actors.fetch_add(1, Ordering::Relaxed);
+        LivingActor(&self.actors)
+    }
+
     pub(super) fn snapshot(&self, shared: &Shared) -> RuntimeStats {
         RuntimeStats {
             resident: shared.residency.count(),
+            actors: self.actors.load(Ordering::Relaxed),
             admitted: shared.admission.count(),
             activations: self.activations.load(Ordering::Relaxed),
             passivations: shared.residency.passivations() as u64,
@@ -30,6 +46,8 @@ impl Stats {
 pub struct RuntimeStats {
     /// Instances in memory, those being recovered included.
     pub resident: usize,
+    /// Actors alive. An instance that was not used for a second keeps its place in memory without one.
+    pub actors: usize,
     /// Commands and reads admitted and not yet answered.
     pub admitted: usize,
     /// Instances brought back since the start.
