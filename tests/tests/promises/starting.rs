@@ -116,6 +116,15 @@ fn start_outside_of_tokio_is_an_error() {
     assert_eq!(started.unwrap_err(), StartError::NoTokio);
 }
 
+/// Without timers, which every deadline needs, the error says so.
+#[test]
+fn start_without_timers_is_an_error() {
+    let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let started = tokio.block_on(builder().aggregate::<Idler>(()).start()).unwrap_err();
+    assert_eq!(started, StartError::NoTimers);
+    assert!(started.to_string().contains("enable_time"), "{started}");
+}
+
 /// P14: every bound is validated by name.
 #[tokio::test]
 async fn configuration_is_validated_by_name() {

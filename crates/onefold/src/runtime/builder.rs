@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use onefold_core::journal::Journal;
 use onefold_core::{Aggregate, Clock, InvalidId, StreamId, SystemClock};
@@ -85,12 +86,15 @@ impl RuntimeBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`] when the configuration or a registration is wrong, or when there is no tokio runtime.
+    /// [`StartError`] when the configuration or a registration is wrong, or when there is no tokio runtime, or one without
+    /// timers.
     // Async, so that it can only be called where there is a tokio runtime, and so that a journal may need to be asked.
     #[expect(clippy::unused_async, reason = "room for journals that must be asked at start")]
     pub async fn start(self) -> Result<Runtime, StartError> {
         self.config.validate()?;
         let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
+        // There is no way to ask; the attempt panics.
+        std::panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| StartError::NoTimers)?;
         check(&self.kinds)?;
         let shared = Shared::new(self.config, self.journal, self.clock, self.seed, tokio);
         let names = self.kinds.iter().map(|kind| kind.aggregate_type).collect();
@@ -151,6 +155,9 @@ pub enum StartError {
     /// There is no tokio runtime here.
     #[error("a onefold runtime starts inside a tokio runtime: call start() from async code that tokio runs")]
     NoTokio,
+    /// The tokio runtime has no timers.
+    #[error("a onefold runtime needs tokio's timers: build the tokio runtime with enable_time() or enable_all()")]
+    NoTimers,
     /// An aggregate type's name breaks the rules.
     #[error("{rust_type}: {error}")]
     InvalidType {
