@@ -1,5 +1,6 @@
 //! Events: facts with a stable name and a revision, independent of the Rust code that holds them.
 
+use crate::limits::EVENT_NAME_BYTES_MAX;
 use crate::{CodecError, CodecId, PayloadWriter};
 
 /// The name and revision under which one kind of event is stored.
@@ -9,6 +10,19 @@ pub struct EventType {
     pub name: &'static str,
     /// The revision of its shape: 1 at first, counted up when its fields change.
     pub revision: u16,
+}
+
+impl EventType {
+    /// Whether its name may stand on disk: 1 to 128 bytes of `a-z`, `0-9`, `_`, `-` and `.`. Checked by the derive at compile
+    /// time, and for all events when the aggregate type is registered with a runtime.
+    pub fn is_valid(&self) -> bool {
+        let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.');
+        self.has_valid_length() && self.name.bytes().all(allowed)
+    }
+
+    pub(crate) fn has_valid_length(&self) -> bool {
+        (1..=EVENT_NAME_BYTES_MAX).contains(&self.name.len())
+    }
 }
 
 /// A fact that happened to an aggregate. Usually an enum with `#[derive(Event)]`.

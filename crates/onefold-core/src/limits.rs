@@ -6,6 +6,9 @@ pub(crate) const ID_BYTES_MAX: usize = 255;
 /// Bytes of an aggregate type at most. Part of the format.
 pub(crate) const AGGREGATE_TYPE_BYTES_MAX: u8 = 64;
 
+/// Bytes of an event's name at most. Part of the format.
+pub(crate) const EVENT_NAME_BYTES_MAX: usize = 128;
+
 /// The size limits of a runtime, all configurable up to what the format can hold.
 ///
 /// ```
@@ -74,14 +77,6 @@ impl Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TooLarge {
-    /// An aggregate id (`id_bytes_max`).
-    #[error("the aggregate id has {actual} bytes, the limit is {limit}")]
-    Id {
-        /// Its bytes.
-        actual: usize,
-        /// The limit in force.
-        limit: usize,
-    },
     /// An event's payload (`event_bytes_max`). It was given up at the limit, so its full size is not known.
     #[error(
         "event {event} encodes to more than {limit} bytes (event_bytes_max): store large data elsewhere and refer to it"

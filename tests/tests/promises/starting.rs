@@ -50,6 +50,27 @@ macro_rules! idle_aggregate {
 idle_aggregate!(Idler, "idler", Idled);
 idle_aggregate!(Nameless, "Not A Name", Idled);
 idle_aggregate!(Stutterer, "stutterer", Stuttered);
+idle_aggregate!(Babbler, "babbler", Babbled);
+
+/// An event type with a name that may not stand on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Babbled;
+
+impl Event for Babbled {
+    const TYPES: &'static [EventType] = &[EventType { name: "Babbled, and without end", revision: 1 }];
+
+    fn event_type(&self) -> EventType {
+        Self::TYPES[0]
+    }
+
+    fn encode(&self, _: CodecId, _: &mut PayloadWriter<'_>) -> Result<(), CodecError> {
+        Ok(())
+    }
+
+    fn decode(_: &str, _: u16, _: CodecId, _: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Babbled)
+    }
+}
 
 /// An event type that declares a name twice.
 #[derive(Clone, Debug)]
@@ -105,6 +126,8 @@ async fn registering_twice_is_refused() {
 async fn bad_names_are_refused() {
     let nameless = builder().aggregate::<Nameless>(()).start().await.unwrap_err();
     assert!(matches!(nameless, StartError::InvalidType { .. }) && nameless.to_string().contains("Not A Name"));
+    let babbler = builder().aggregate::<Babbler>(()).start().await.unwrap_err();
+    assert!(matches!(babbler, StartError::InvalidEvent { event: "Babbled, and without end", .. }), "{babbler}");
     let stutterer = builder().aggregate::<Stutterer>(()).start().await.unwrap_err();
     assert!(matches!(stutterer, StartError::DuplicateEvent { event: "stutterer.said", .. }), "{stutterer}");
 }

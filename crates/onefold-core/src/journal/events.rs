@@ -67,7 +67,9 @@ impl EncodedEvents {
 
 fn encode_event<E: Event>(event: &E, codec: CodecId, limits: &Limits, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let kind = event.event_type();
-    let name_len = u16::try_from(kind.name.len()).map_err(|_| EncodeError::Name { event: kind.name })?;
+    // An event may call itself otherwise than it was registered.
+    let name_len = u16::try_from(kind.name.len()).ok().filter(|_| kind.has_valid_length());
+    let name_len = name_len.ok_or(EncodeError::Name { event: kind.name })?;
     out.extend(name_len.to_le_bytes());
     out.extend(kind.name.as_bytes());
     out.extend(kind.revision.to_le_bytes());
@@ -101,8 +103,8 @@ pub enum EncodeError {
         /// What the codec says.
         error: CodecError,
     },
-    /// An event's name has more than 65,535 bytes.
-    #[error("an event's name may have 65,535 bytes at most: {event}")]
+    /// An event's name is empty, or has more than 128 bytes.
+    #[error("an event's name must have 1 to 128 bytes: {event:?}")]
     Name {
         /// The event's name.
         event: &'static str,
@@ -182,5 +184,40 @@ impl<'a> Iterator for EventFrames<'a> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (0, Some((self.rest.len() / FRAME_FIXED_BYTES).min(self.left as usize)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventType, PayloadWriter};
+
+    struct Named(&'static str);
+
+    impl Event for Named {
+        const TYPES: &'static [EventType] = &[];
+
+        fn event_type(&self) -> EventType {
+            EventType { name: self.0, revision: 1 }
+        }
+
+        fn encode(&self, _: CodecId, _: &mut PayloadWriter<'_>) -> Result<(), CodecError> {
+            Ok(())
+        }
+
+        fn decode(_: &str, _: u16, _: CodecId, _: &[u8]) -> Result<Self, DecodeError> {
+            Ok(Named("event.read"))
+        }
+    }
+
+    #[test]
+    fn a_name_that_may_not_stand_on_disk_is_refused() {
+        let long = "x".repeat(129).leak();
+        for (name, fits) in [("", false), ("a", true), (&long[1..], true), (&*long, false)] {
+            let encoded = EncodedEvents::encode(&[Named(name)], CodecId::Bincode, &Limits::default());
+            assert_eq!(encoded.is_ok(), fits, "{} bytes", name.len());
+            assert_eq!(Named(name).event_type().is_valid(), fits);
+        }
+        assert!(!EventType { name: "Loud", revision: 1 }.is_valid());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use onefold_core::journal::Journal;
-use onefold_core::{Aggregate, Clock, InvalidId, StreamId, SystemClock};
+use onefold_core::{Aggregate, Clock, Event, InvalidId, StreamId, SystemClock};
 
 use super::shared::{KindEntry, Shared};
 use super::sweeper;
@@ -33,6 +33,7 @@ struct Registration {
     id: TypeId,
     rust_type: &'static str,
     aggregate_type: &'static str,
+    invalid_event: Option<&'static str>,
     duplicate_event: Option<&'static str>,
     register: Register,
 }
@@ -73,6 +74,7 @@ impl RuntimeBuilder {
             id: TypeId::of::<A>(),
             rust_type: type_name::<A>(),
             aggregate_type: A::TYPE,
+            invalid_event: A::Event::TYPES.iter().find(|kind| !kind.is_valid()).map(|kind| kind.name),
             duplicate_event: duplicate_event_name::<A>(),
             register: Box::new(|shared| {
                 let kind = Kind::<A>::new(shared.clone(), services);
@@ -131,6 +133,9 @@ fn check(kinds: &[Registration]) -> Result<(), StartError> {
             let (one, other) = (earlier.rust_type, kind.rust_type);
             return Err(StartError::RegisteredTwice { aggregate_type: kind.aggregate_type, one, other });
         }
+        if let Some(event) = kind.invalid_event {
+            return Err(StartError::InvalidEvent { rust_type: kind.rust_type, event });
+        }
         if let Some(event) = kind.duplicate_event {
             return Err(StartError::DuplicateEvent { rust_type: kind.rust_type, event });
         }
@@ -175,6 +180,14 @@ pub enum StartError {
         one: &'static str,
         /// The second.
         other: &'static str,
+    },
+    /// An event's name breaks the rules.
+    #[error("{rust_type} declares the event {event:?}: a name has 1 to 128 bytes of a-z, 0-9, '_', '-' and '.'")]
+    InvalidEvent {
+        /// The Rust type.
+        rust_type: &'static str,
+        /// The event's name.
+        event: &'static str,
     },
     /// Two kinds of event of one aggregate share a name.
     #[error("{rust_type} declares the event {event:?} twice")]
