@@ -138,8 +138,10 @@ async fn deadline_of_what_stores_nothing_is_never_an_unknown_outcome() {
 #[tokio::test(start_paused = true)]
 async fn deadline_of_zero_is_answered_at_once() {
     let world = World::start().await;
+    let started = Instant::now();
     let answer = world.tallies.ask("a", Add(1)).deadline(Duration::ZERO).await;
     assert!(matches!(answer, Ok(_) | Err(Error::NotStored(_))), "{answer:?}");
+    assert!(started.elapsed() <= Duration::from_millis(1), "{:?}", started.elapsed());
     let huge = world.tallies.ask("a", Add(1)).deadline(Duration::MAX).await;
     assert!(huge.is_ok(), "{huge:?}");
     settle().await;
