@@ -38,12 +38,15 @@ pub(crate) struct Releaser {
 struct State {
     released: Vec<Released>,
     task: Option<Waker>,
-    closed: bool,
+    /// The task ends when it has nothing left to do.
+    closing: bool,
+    /// There is no task any more, and nothing that it left behind.
+    task_gone: bool,
 }
 
 impl Releaser {
     pub(super) fn start(tokio: &Handle) -> Arc<Self> {
-        let state = State { released: Vec::new(), task: None, closed: false };
+        let state = State { released: Vec::new(), task: None, closing: false, task_gone: false };
         let releaser = Arc::new(Releaser { state: Mutex::new(state), ended: AtomicBool::new(false) });
         tokio.spawn(run(Ending { releaser: releaser.clone(), batch: Vec::new(), by_itself: false }));
         releaser
@@ -52,7 +55,7 @@ impl Releaser {
     /// Notes an acknowledgement; the task does the rest.
     pub(crate) fn push(&self, call: Arc<dyn Release>, outcome: AppendOutcome) {
         let mut state = self.state.lock();
-        if state.closed {
+        if state.task_gone {
             drop(state);
             return call.release(outcome);
         }
@@ -69,16 +72,28 @@ impl Releaser {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Ends the task; from now on acknowledgements are passed on where they arrive.
+    /// Ends the task when it has nothing left to do; from then on acknowledgements are passed on where they arrive.
     pub(super) fn close(&self) {
         let mut state = self.state.lock();
-        state.closed = true;
-        let released = std::mem::take(&mut state.released);
+        state.closing = true;
         let task = state.task.take();
         drop(state);
-        released.into_iter().for_each(|(call, outcome)| call.release(outcome));
         if let Some(task) = task {
             task.wake();
+        }
+    }
+
+    /// Without the task: passes on what it left behind, in order, until nothing more comes.
+    fn finish(&self) {
+        loop {
+            let mut state = self.state.lock();
+            if state.released.is_empty() {
+                state.task_gone = true;
+                return;
+            }
+            let released = std::mem::take(&mut state.released);
+            drop(state);
+            released.into_iter().for_each(|(call, outcome)| call.release(outcome));
         }
     }
 
@@ -89,7 +104,8 @@ impl Releaser {
             std::mem::swap(&mut state.released, batch);
             return Poll::Ready(Some(()));
         }
-        if state.closed {
+        if state.closing {
+            state.task_gone = true;
             return Poll::Ready(None);
         }
         state.task = Some(cx.waker().clone());
@@ -109,7 +125,7 @@ impl Drop for Ending {
         self.releaser.ended.store(!self.by_itself, Ordering::Release);
         // The batch is reversed: the oldest is its last.
         self.batch.drain(..).rev().for_each(|(call, outcome)| call.release(outcome));
-        self.releaser.close();
+        self.releaser.finish();
     }
 }
 
@@ -144,6 +160,59 @@ async fn run(mut ending: Ending) {
                 since_yield = 0;
                 tokio::task::yield_now().await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onefold_core::CommitNumber;
+    use onefold_core::GlobalPosition;
+    use onefold_core::journal::Appended;
+
+    use super::*;
+
+    struct Note(Arc<Mutex<Vec<u64>>>);
+
+    impl Release for Note {
+        fn touch(&self) -> bool {
+            true
+        }
+
+        fn touch_aggregate(&self) -> bool {
+            true
+        }
+
+        fn release(self: Arc<Self>, outcome: AppendOutcome) {
+            self.0.lock().push(outcome.expect("appended").commit.get());
+        }
+    }
+
+    /// However it ends: by itself, with the tokio runtime before its first poll, or in the middle of a batch.
+    #[test]
+    fn answers_are_released_in_order_to_the_end() {
+        for (polls, by_itself) in [(0, false), (1, false), (2, false), (2, true), (100, true)] {
+            let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let releaser = Releaser::start(tokio.handle());
+            let released = Arc::default();
+            let push = |number| {
+                let commit = CommitNumber::new(number);
+                let outcome = Ok(Appended { commit, position: GlobalPosition::START });
+                releaser.push(Arc::new(Note(Arc::clone(&released))), outcome);
+            };
+            (0..2_000).for_each(push);
+            tokio.block_on(async {
+                for _ in 0..polls {
+                    tokio::task::yield_now().await;
+                }
+            });
+            if by_itself {
+                releaser.close();
+            }
+            (2_000..3_000).for_each(push);
+            drop(tokio);
+            (3_000..3_010).for_each(push);
+            assert!(released.lock().iter().copied().eq(0..3_010), "after {polls} polls: {:?}", released.lock());
         }
     }
 }
