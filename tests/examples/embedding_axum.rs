@@ -15,17 +15,16 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use onefold::journal::Journal;
-use onefold::{Aggregates, Error, ErrorKind};
+use onefold::{Aggregates, Error, ErrorKind, Runtime};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use warehouse::{Article, Failure, OutOfStock, Receive, Take};
 
-/// What the handlers share: handles, cheap to clone. The runtime itself stays with `main`, which ends it.
+/// What the handlers share: handles, cheap to clone.
 #[derive(Clone)]
 struct App {
     articles: Aggregates<Article>,
-    journal: Arc<dyn Journal>,
+    runtime: Arc<Runtime>,
 }
 
 /// How long open connections may take after the signal to stop.
@@ -35,8 +34,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 async fn main() -> Result<(), Failure> {
     let stop = warehouse::stop_signal()?;
     let listener = TcpListener::bind("127.0.0.1:7080").await?;
-    let runtime = warehouse::start("warehouse-axum-data").await?;
-    let app = App { articles: runtime.aggregates()?, journal: Arc::clone(runtime.journal()) };
+    let runtime = Arc::new(warehouse::start("warehouse-axum-data").await?);
+    let app = App { articles: runtime.aggregates()?, runtime: Arc::clone(&runtime) };
 
     // 1. At the signal: no new connections; requests under way are finished, those that are too slow are cut off.
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -53,7 +52,7 @@ async fn main() -> Result<(), Failure> {
         () = overdue => Ok(()),
     };
     // 2. Nobody asks any more: end the runtime, also when serving failed.
-    warehouse::stop(runtime).await?;
+    warehouse::stop(&runtime).await?;
     Ok(served?)
 }
 
@@ -106,7 +105,7 @@ async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Sto
 }
 
 async fn health(State(app): State<App>) -> (StatusCode, String) {
-    let health = app.journal.health();
+    let health = app.runtime.health();
     let status = if health.is_healthy() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, format!("{health:?}\n"))
 }

@@ -27,7 +27,7 @@ async fn main() -> Result<(), Failure> {
     let runtime = warehouse::start("warehouse-tonic-data").await?;
     let service = Warehouse { articles: runtime.aggregates()? };
     let served = Server::builder().add_service(service).serve_with_shutdown("127.0.0.1:7081".parse()?, stop).await;
-    warehouse::stop(runtime).await?;
+    warehouse::stop(&runtime).await?;
     Ok(served?)
 }
 

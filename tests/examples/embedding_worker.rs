@@ -47,7 +47,7 @@ async fn main() -> Result<(), Failure> {
         outcome = outcome.and(ended?);
     }
     // 2. Nobody asks any more.
-    warehouse::stop(runtime).await?;
+    warehouse::stop(&runtime).await?;
     outcome
 }
 

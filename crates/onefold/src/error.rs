@@ -234,9 +234,9 @@ pub enum NotStoredReason {
     /// A panic was caught. The aggregate is rebuilt from its journal.
     #[error("{stage} panicked: {message}; correct the aggregate's code")]
     Panicked {
-        /// Where: `handle`, `apply` or `reply`.
+        /// Where: `handle`, `apply`, `reply`, `read` or `weight`.
         stage: &'static str,
-        /// What the panic said.
+        /// What the panic said; cut at 1 KiB.
         message: String,
     },
     /// The handler asked an aggregate that is waiting for this very call.

@@ -1,6 +1,7 @@
 //! A bank: the accounts in one data directory, from opening the journal to closing it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -14,7 +15,7 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 /// An open bank. End it with [`Bank::close`]; dropped without, it is as safe as after a kill.
 #[derive(Debug)]
 pub struct Bank {
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
     accounts: Aggregates<Account>,
 }
 
@@ -30,7 +31,7 @@ impl Bank {
         let journal = tokio::task::spawn_blocking(move || SledJournal::open(directory)).await?;
         let runtime = Runtime::builder(journal?).aggregate::<Account>(()).start().await?;
         let accounts = runtime.aggregates::<Account>()?;
-        Ok(Bank { runtime, accounts })
+        Ok(Bank { runtime: Arc::new(runtime), accounts })
     }
 
     /// Opens a bank that exists already.
@@ -50,7 +51,7 @@ impl Bank {
     }
 
     /// The runtime under the accounts.
-    pub fn runtime(&self) -> &Runtime {
+    pub fn runtime(&self) -> &Arc<Runtime> {
         &self.runtime
     }
 

@@ -23,8 +23,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use onefold::journal::Journal;
-use onefold::{Aggregates, Handle, StreamVersion};
+use onefold::{Aggregates, Handle, Runtime, StreamVersion};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
@@ -71,7 +70,7 @@ pub async fn serve(
 
 /// The routes; embed them in a larger application as you like.
 pub fn router(bank: &Bank) -> Router {
-    let (accounts, journal) = (bank.accounts().clone(), Arc::clone(bank.runtime().journal()));
+    let (accounts, runtime) = (bank.accounts().clone(), Arc::clone(bank.runtime()));
     Router::new()
         .route("/accounts/{id}", get(show).post(open))
         .route("/accounts/{id}/deposit", post(deposit))
@@ -79,14 +78,14 @@ pub fn router(bank: &Bank) -> Router {
         .route("/accounts/{id}/history", get(history))
         .route("/health", get(health))
         .fallback(|| async { Problem::not_found("there is no such resource") })
-        .with_state(App { accounts, journal })
+        .with_state(App { accounts, runtime })
 }
 
 /// What the handlers share.
 #[derive(Clone)]
 struct App {
     accounts: Aggregates<Account>,
-    journal: Arc<dyn Journal>,
+    runtime: Arc<Runtime>,
 }
 
 #[derive(Deserialize)]
@@ -178,7 +177,7 @@ async fn history(
 }
 
 async fn health(State(app): State<App>) -> (StatusCode, String) {
-    let health = app.journal.health();
+    let health = app.runtime.health();
     let status = if health.is_healthy() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, format!("{health:?}\n"))
 }

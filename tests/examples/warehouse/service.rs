@@ -33,7 +33,7 @@ pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'sta
 }
 
 /// Ends the runtime: what it has accepted is answered, the journal is closed. Call it when nothing asks any more.
-pub(crate) async fn stop(runtime: Runtime) -> Result<(), Failure> {
+pub(crate) async fn stop(runtime: &Runtime) -> Result<(), Failure> {
     let report = runtime.shutdown(SHUTDOWN_DEADLINE).await;
     if report.unanswered > 0 {
         return Err(format!("{} commands were not answered in time", report.unanswered).into());
