@@ -89,6 +89,9 @@ pub trait Aggregate: Default + Send + Sync + 'static {
 /// aggregates don't notice. What a handler does to the outside world is its own affair; `cx.durable().await` waits until
 /// every earlier decision of this aggregate is durable.
 ///
+/// A handler may be polled by its caller's task or by the aggregate's actor, one after the other even. So it must not rely on
+/// task-locals, nor on the `tracing` span around the `ask`: what it should know goes into the command or its metadata.
+///
 /// # Panics
 ///
 /// A panic in a handler is caught: the caller gets an error that names the aggregate, nothing is stored, and the

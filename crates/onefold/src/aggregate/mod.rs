@@ -1,19 +1,25 @@
 //! The life of one aggregate in memory, a file per part.
 //!
 //! ```text
-//!  ask ──▶ call ──▶ slot ═══════════════▶ actor ──▶ recovery ──▶ serving ──▶ execution ──▶ gate ──▶ journal
-//!          one       the aggregate's       ractor     open,        takes the    handle,      append     │
-//!          record    own bounded queue;    runs it    replay       queue in     encode,      or         │
-//!          per       outlives              once                    turns        apply,       barrier    │
-//!          command   incarnations                                               reply                   │
-//!            ▲                                                                                          │
-//!            └───────────────────────────── releaser ◀── acknowledgement ───────────────────────────────┘
+//!                     at rest: the caller runs it ─────────────────────────┐ not ready: handed over
+//!                       │                                                  ▼    to the actor
+//!  ask ──▶ call ──▶ slot ═══════════════▶ actor ──▶ recovery ──▶ serving ──▶ run ──▶ execution ──▶ gate ──▶ journal
+//!          one       the aggregate's       ractor     open,        takes the   one    handle,       append     │
+//!          record    own bounded queue,    runs it    replay       queue in    call   encode,       or         │
+//!          per       and the instance      once                    turns              apply,        barrier    │
+//!          command   between runs                                                     reply                    │
+//!            ▲                                                                                                 │
+//!            └───────────────────────────── releaser ◀── acknowledgement ──────────────────────────────────────┘
 //!
 //!   incarnation:   waiting for work ─▶ recovering ─▶ serving ─▶ closed (passivated, or the runtime ends)
 //!                        ▲                              │
 //!                        └───────── settling ◀──────────┘  after a failed append or a panic: the state is thrown away,
 //!                                                          what is in flight settles, the queue stays
 //! ```
+//!
+//! Between two runs the instance rests in the slot. Whoever takes it out is the only one who runs: the actor; or a caller
+//! that finds it at rest, with nobody waiting and nothing in flight, and runs its own call at its first poll
+//! (`docs/adr/0008`).
 //!
 //! The slot belongs to the aggregate, not to an incarnation: panics and recovery leave its queue untouched, and it closes
 //! only when it is empty with nothing in flight. That is what makes passivation lose nothing and keeps the order.
