@@ -11,11 +11,9 @@ use parking_lot::{Condvar, Mutex};
 use crate::block::{BLOCK_BYTES_MAX, BlockPacker, FullBlock};
 use crate::keys;
 use crate::shared::Shared;
-use crate::store::{Store, StoreBatch, StoreError};
+use crate::store::{BATCH_BLOCKS_MAX, Store, StoreBatch, StoreError};
 use crate::timer::Timer;
 
-/// Blocks in one batch at most: sled's flush and batches exclude each other, and readers wait for both.
-pub(crate) const BATCH_BLOCKS_MAX: usize = 64;
 /// Bytes of new commits that are worth waking up for.
 const BATCH_BYTES: usize = BATCH_BLOCKS_MAX * BLOCK_BYTES_MAX;
 
@@ -212,7 +210,7 @@ pub(crate) fn write_blocks(
     blocks: Vec<FullBlock>,
     mut applied: impl FnMut(u64),
 ) -> Result<(), StoreError> {
-    for blocks in blocks.chunks(BATCH_BLOCKS_MAX) {
+    for blocks in blocks.chunks(store.batch_blocks_max()) {
         let Some(last) = blocks.last() else { continue };
         let mut batch = StoreBatch::default();
         blocks.iter().for_each(|block| batch.insert(&block.key, &block.bytes));

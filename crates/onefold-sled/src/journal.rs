@@ -73,6 +73,7 @@ impl SledJournal {
     pub fn stats(&self) -> JournalStats {
         let shared = &self.shared;
         let counters = &shared.counters;
+        let (store_batches, store_syncs) = shared.store().map_or((0, 0), |store| store.counts());
         JournalStats {
             groups: Counters::get(&counters.groups),
             commits: Counters::get(&counters.commits),
@@ -80,6 +81,8 @@ impl SledJournal {
             syncs: Counters::get(&counters.syncs),
             checkpoints: Counters::get(&counters.checkpoints),
             store_reads: Counters::get(&counters.store_reads),
+            store_batches,
+            store_syncs,
             applied_commit: shared.applied.load(Ordering::Acquire),
             overlay_bytes: shared.overlay.bytes() as u64,
             dirty_heads: shared.heads.dirty_count() as u64,

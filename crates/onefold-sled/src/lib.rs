@@ -70,5 +70,5 @@ pub use config::{Durability, RebuildProgress, SledConfig};
 pub use error::OpenJournalError;
 pub use journal::SledJournal;
 #[doc(hidden)]
-pub use medium::{Disk, Medium};
+pub use medium::{Disk, Medium, Step};
 pub use stats::JournalStats;

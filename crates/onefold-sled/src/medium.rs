@@ -19,6 +19,24 @@ pub trait Medium: Send + Sync {
     ///
     /// The journal is poisoned by any.
     fn sync(&self, file: &File) -> io::Result<()>;
+
+    /// Called before a step that does not pass through here; an error is that step's.
+    ///
+    /// # Errors
+    ///
+    /// What the disk is to say.
+    fn before(&self, step: Step) -> io::Result<()> {
+        let _ = step;
+        Ok(())
+    }
+}
+
+/// What the journal is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Make sled's file synchronous.
+    WriteThrough,
 }
 
 /// The disk itself.

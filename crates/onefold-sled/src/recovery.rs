@@ -47,13 +47,15 @@ pub(crate) fn recover(config: SledConfig) -> Result<Recovered, OpenJournalError>
     let redo_dir = directory::redo(&dir);
     directory::create(&dir)?;
     let lock = DirectoryLock::take(&dir)?;
-    let (facts, counter) = read_beacon(&dir)?;
+    let (mut facts, mut counter) = read_beacon(&dir)?;
+    if !facts.is_some_and(|facts| facts.clean) {
+        // IMPORTANT: the beacon once more, as it is on the disk.
+        directory::settle(&dir)?;
+        (facts, counter) = read_beacon(&dir)?;
+    }
     directory::refuse_blobs(&dir)?;
     directory::sweep(&dir)?;
-    if facts.is_some_and(|facts| !facts.clean) {
-        directory::drop_page_cache(&dir)?;
-    }
-    let store = Store::open(&dir, config.cache_bytes).map_err(stored)?;
+    let store = Store::open(&config).map_err(stored)?;
     let old = segment::list(&redo_dir).map_err(OpenJournalError::io("could not list", &redo_dir))?;
     refuse_newer(&dir, &store)?;
     let mut progress = Progress::new(config.progress.clone());

@@ -39,6 +39,10 @@ pub struct JournalStats {
     pub checkpoints: u64,
     /// Look-ups of blocks in sled since opening.
     pub store_reads: u64,
+    /// Batches written to sled since opening.
+    pub store_batches: u64,
+    /// Syncs of sled since opening: one per checkpoint, or per batch where the file system has no synchronous files.
+    pub store_syncs: u64,
     /// The last commit that is in sled.
     pub applied_commit: u64,
     /// Bytes of commits that are durable but not in sled yet, held in memory.

@@ -1,17 +1,23 @@
 //! sled, and nothing else knows it: an ordered map of small values, written in batches by one thread, read by a few.
 //!
 //! Its defects and what is done here against them: `flush` does not sync, so a sync of our own handle of `db` follows it;
-//! errors can come as panics, so every call is caught; after a failure the handle is forgotten, because dropping it can
-//! hang.
+//! its writes reach the disk in any order, so `db` is made synchronous, see [`write_order`]; errors can come as panics, so
+//! every call is caught; after a failure the handle is forgotten, because dropping it can hang.
+
+mod write_order;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use self::write_order::WriteOrder;
+use crate::config::SledConfig;
+use crate::stats::Counters;
 
 /// How often sled's own flusher runs: garbage collection happens nowhere else. Durability never relies on it.
 const FLUSH_EVERY_MS: u64 = 1000;
@@ -20,15 +26,21 @@ const FLUSH_EVERY_MS: u64 = 1000;
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// See [`Store::batch_blocks_max`].
+pub(crate) const BATCH_BLOCKS_MAX: usize = 64;
+
 /// What sled said, in words.
 pub(crate) type StoreError = Arc<str>;
 
 /// The open tree.
 pub(crate) struct Store {
     db: Option<sled::Db>,
-    /// Our own handle of sled's file, opened once right after sled did: a failed sync must not be missed.
+    /// Our own handle of sled's file, opened once right before sled did: a failed sync must not be missed.
     file: File,
+    order: WriteOrder,
     abandoned: AtomicBool,
+    batches: AtomicU64,
+    syncs: AtomicU64,
 }
 
 /// Writes that become visible, and durable, together.
@@ -42,16 +54,37 @@ impl StoreBatch {
 }
 
 impl Store {
-    /// Opens, or creates, the tree in `dir`.
-    pub(crate) fn open(dir: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        let config = sled::Config::new()
+    /// Opens, or creates, the tree in the journal's directory.
+    pub(crate) fn open(config: &SledConfig) -> Result<Self, StoreError> {
+        let dir: &Path = &config.path;
+        // IMPORTANT: before sled writes its first byte.
+        let opened = write_order::open(&dir.join("db"), &*config.medium);
+        let (file, order) = opened.map_err(|error| StoreError::from(format!("could not open db: {error}")))?;
+        // Without synchronous writes sled must not write on its own. What its flusher does beside that, collecting
+        // garbage, happens at every replaced page, too.
+        let flush_every_ms = (order == WriteOrder::File).then_some(FLUSH_EVERY_MS);
+        let sled_config = sled::Config::new()
             .path(dir)
-            .cache_capacity(cache_bytes as u64)
+            .cache_capacity(config.cache_bytes as u64)
             .mode(sled::Mode::HighThroughput)
-            .flush_every_ms(Some(FLUSH_EVERY_MS));
-        let db = Self::open_sled(&config)?;
-        let file = File::open(dir.join("db")).map_err(|error| StoreError::from(error.to_string()))?;
-        Ok(Store { db: Some(db), file, abandoned: AtomicBool::new(false) })
+            .flush_every_ms(flush_every_ms);
+        let db = Self::open_sled(&sled_config)?;
+        Ok(Store {
+            db: Some(db),
+            file,
+            order,
+            abandoned: AtomicBool::new(false),
+            batches: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+        })
+    }
+
+    /// Blocks of the log in one batch at most: sled's flush and batches exclude each other, and readers wait for both.
+    pub(crate) fn batch_blocks_max(&self) -> usize {
+        match self.order {
+            WriteOrder::File => BATCH_BLOCKS_MAX,
+            WriteOrder::Batches => BATCH_BLOCKS_MAX / 4,
+        }
     }
 
     /// Opens sled. Our own lock is held, so when sled finds its file locked, it is only for a moment: by a copy of the file
@@ -105,7 +138,12 @@ impl Store {
 
     /// Makes a batch visible. Not durable before [`sync`](Store::sync).
     pub(crate) fn apply(&self, batch: StoreBatch) -> Result<(), StoreError> {
-        guarded(|| self.db().apply_batch(batch.0))
+        guarded(|| self.db().apply_batch(batch.0))?;
+        Counters::add(&self.batches, 1);
+        match self.order {
+            WriteOrder::File => Ok(()),
+            WriteOrder::Batches => self.sync(),
+        }
     }
 
     /// Makes all applied batches durable.
@@ -113,7 +151,14 @@ impl Store {
         guarded(|| self.db().flush())?;
         // IMPORTANT: on Linux sled's flush is sync_file_range, which neither flushes the disk's cache nor the file's
         // metadata. This is the sync.
-        self.file.sync_data().map_err(|error| StoreError::from(error.to_string()))
+        self.file.sync_data().map_err(|error| StoreError::from(error.to_string()))?;
+        Counters::add(&self.syncs, 1);
+        Ok(())
+    }
+
+    /// How many batches were applied, and how many syncs there were.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (Counters::get(&self.batches), Counters::get(&self.syncs))
     }
 
     /// After a failure: dropping the handle could hang, so it is left to the end of the process.

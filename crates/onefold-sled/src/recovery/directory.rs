@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenJournalError;
+use crate::redo::segment;
 
 /// Creates the directory, and the redo log's in it, if they are not there. Says whether it was created.
 pub(crate) fn create(dir: &Path) -> Result<bool, OpenJournalError> {
@@ -54,11 +55,17 @@ pub(crate) fn refuse_blobs(dir: &Path) -> Result<(), OpenJournalError> {
     }
 }
 
-/// Drops what the page cache holds of the journal's files: after a failed sync it lies.
-pub(crate) fn drop_page_cache(dir: &Path) -> Result<(), OpenJournalError> {
+/// After an unclean stop: makes durable what is only in the page cache, then drops that, so that what is read is what the
+/// disk holds. After a failed sync the page cache lies; and what sled takes for written must not be lost later.
+pub(crate) fn settle(dir: &Path) -> Result<(), OpenJournalError> {
     for path in entries(dir)?.into_iter().chain(entries(&redo(dir))?).filter(|path| path.is_file()) {
         let file = File::open(&path).map_err(OpenJournalError::io("could not open", &path))?;
+        file.sync_all().map_err(OpenJournalError::io("could not sync", &path))?;
+        // Drops nothing that is still to be written.
         let _advice = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+    for path in [redo(dir), dir.to_owned()] {
+        segment::sync_directory(&path).map_err(OpenJournalError::io("could not sync", &path))?;
     }
     Ok(())
 }

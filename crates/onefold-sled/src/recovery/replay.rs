@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use onefold_core::journal::record::RecordView;
 
 use super::{Progress, stored};
-use crate::applier::{BATCH_BLOCKS_MAX, write_blocks};
+use crate::applier::write_blocks;
 use crate::beacon::Facts;
 use crate::block::BlockPacker;
 use crate::error::OpenJournalError;
 use crate::redo::scan;
-use crate::store::Store;
+use crate::store::{BATCH_BLOCKS_MAX, Store};
 
 /// The live part of the redo log.
 pub(crate) struct LiveLog<'a> {
