@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     /// What is durable: written by the writer. The commit stands beside for a cheap look.
     pub(crate) durable: watch::Sender<DurablePosition>,
     pub(crate) durable_group: AtomicU64,
+    /// What the redo log has: written by the writer, promised by the beacon. Behind `durable` in `Buffered`.
+    pub(crate) persisted: Mutex<DurablePosition>,
     /// The last commit visible in sled: written by the applier.
     pub(crate) applied: AtomicU64,
     /// The last commit known to be synced in sled: written by the checkpoint.
@@ -92,6 +94,7 @@ impl Shared {
             counters: Counters::default(),
             durable: watch::Sender::new(durable),
             durable_group: AtomicU64::new(0),
+            persisted: Mutex::new(durable),
             applied: AtomicU64::new(opened.commit),
             synced: AtomicU64::new(opened.commit),
             tick: Tick::default(),
@@ -140,7 +143,8 @@ impl Shared {
     /// Writes the beacon as things are now.
     pub(crate) fn write_beacon(&self, clean: bool) -> io::Result<()> {
         self.beacon.write(|| {
-            let durable = self.durable_position();
+            // IMPORTANT: not what is published: in `Buffered` that is ahead of the redo log.
+            let persisted = *self.persisted.lock();
             let (first_segment, current_segment, file) = self.ledger.live();
             if self.config.durability != Durability::Fsync {
                 // IMPORTANT: without a sync per group, the beacon may only promise what is synced here.
@@ -151,8 +155,8 @@ impl Shared {
                 generation: self.generation,
                 first_segment,
                 current_segment,
-                commit: durable.commit.get(),
-                position: durable.position.get(),
+                commit: persisted.commit.get(),
+                position: persisted.position.get(),
                 synced_commit: self.synced.load(Ordering::Acquire),
             })
         })

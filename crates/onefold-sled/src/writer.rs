@@ -145,6 +145,8 @@ impl Writer {
             Counters::add(&shared.counters.syncs, 1);
         }
         shared.flight.timer.answered();
+        *shared.persisted.lock() = self.position();
+        shared.tick.poke();
         Counters::add(&shared.counters.groups, 1);
         Counters::add(&shared.counters.commits, commits.into());
         Counters::add(&shared.counters.bytes_written, bytes.len() as u64);
@@ -162,13 +164,17 @@ impl Writer {
         shared.heads.add_dirty(&mut self.forming.dirty);
         // 3. That the group is durable.
         shared.durable_group.store(group, Ordering::Release);
-        shared.durable.send_replace(DurablePosition {
-            commit: CommitNumber::new(self.forming.commit),
-            position: GlobalPosition::new(self.forming.position),
-        });
-        shared.tick.poke();
+        shared.durable.send_replace(self.position());
         let config = &shared.config;
         shared.applier.published(length, held, config.overlay_bytes_max, config.checkpoint_bytes);
+    }
+
+    /// Where the journal ends with the group in hand.
+    fn position(&self) -> DurablePosition {
+        DurablePosition {
+            commit: CommitNumber::new(self.forming.commit),
+            position: GlobalPosition::new(self.forming.position),
+        }
     }
 
     /// Acknowledges, in the order of submission.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::*;
 use onefold_core::ExpectedVersion;
 use onefold_core::journal::{AppendError, Journal, JournalHealth, OpenError};
-use onefold_sled::{Disk, Medium, OpenJournalError};
+use onefold_sled::{Disk, Durability, Medium, OpenJournalError};
 use parking_lot::{Condvar, Mutex};
 
 /// What the disk does from now on.
@@ -20,6 +20,7 @@ enum Script {
     FailWrite,
     FailSync,
     WriteHalf,
+    HangWrite,
     HangSync,
     Delay(Duration),
 }
@@ -42,7 +43,11 @@ impl Scripted {
 
 impl Medium for Scripted {
     fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let script = *self.script.lock();
+        let mut script = self.script.lock();
+        while *script == Script::HangWrite {
+            self.changed.wait(&mut script);
+        }
+        let script = *script;
         match script {
             Script::FailWrite => Err(io::Error::other("scripted: the write failed")),
             Script::WriteHalf => {
@@ -233,4 +238,22 @@ async fn a_full_queue_hands_back_and_nothing_is_lost() {
         answer(receiver).await.unwrap();
     }
     assert_eq!(texts(&journal, "a").await.len(), 5);
+}
+
+/// The beacon promised what was published, and in this mode that is before the redo log has it: a kill in between left a
+/// journal that refused to open, for a tail that nobody was promised.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_beacon_never_promises_what_the_redo_log_does_not_have() {
+    let (_temporary, path) = dir();
+    let medium = Scripted::new();
+    let journal = small(&path).durability(Durability::Buffered).medium(medium.clone()).open().unwrap();
+    note(&journal, "a", &["kept"]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    medium.play(Script::HangWrite);
+    note(&journal, "a", &["acknowledged, but only in memory"]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let copy = path.with_file_name("copy");
+    copy_dir(&path, &copy);
+    medium.play(Script::Work);
+    assert_eq!(texts(&small(&copy).open().unwrap(), "a").await, ["kept"]);
 }
