@@ -72,6 +72,10 @@ impl Beacon {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(error) => return Err(error),
         };
+        if bytes.iter().all(|byte| *byte == 0) {
+            // Created, and never written: whoever began stopped before the first slot.
+            return Ok(Found::Nothing);
+        }
         let slots = bytes.chunks(SLOT_BYTES).filter_map(parse).max_by_key(|(_, _, counter)| *counter);
         Ok(match slots {
             Some((format, ..)) if format > FORMAT => Found::NewerFormat(format),
@@ -82,12 +86,10 @@ impl Beacon {
 
     /// Opens, or creates, the file for writing; `counter` is that of the last write.
     pub(crate) fn open(path: &Path, counter: u64) -> io::Result<Self> {
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
-        let file = options.open(path)?;
-        if file.metadata()?.len() < 2 * SLOT_BYTES as u64 {
-            file.write_all_at(&[0; 2 * SLOT_BYTES], 0)?;
-            file.sync_all()?;
+        if !path.metadata().is_ok_and(|metadata| metadata.len() == 2 * SLOT_BYTES as u64) {
+            create(path)?;
         }
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(Beacon(Mutex::new(Slots { file, counter, closed: false })))
     }
 
@@ -110,6 +112,19 @@ impl Beacon {
     pub(crate) fn close(&self) {
         self.0.lock().closed = true;
     }
+}
+
+/// Creates the file, of zeros. Under its final name it is whole: a crash or a full disk in between leaves nothing that
+/// looks like a damaged beacon.
+fn create(path: &Path) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    // What slots there are stay: the other one may never have been written.
+    let mut bytes = std::fs::read(path).unwrap_or_default();
+    bytes.resize(2 * SLOT_BYTES, 0);
+    file.write_all_at(&bytes, 0)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
 }
 
 fn encode(facts: &Facts, counter: u64) -> Vec<u8> {
@@ -178,6 +193,19 @@ mod tests {
         bytes[SLOT_BYTES + 50] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
         assert!(matches!(Beacon::read(&path).unwrap(), Found::Damaged));
+    }
+
+    #[test]
+    fn a_creation_that_was_interrupted_is_no_beacon() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("beacon");
+        for bytes in [0, 100, 2 * SLOT_BYTES] {
+            std::fs::write(&path, vec![0; bytes]).unwrap();
+            assert!(matches!(Beacon::read(&path).unwrap(), Found::Nothing), "{bytes} bytes");
+            let beacon = Beacon::open(&path, 0).unwrap();
+            beacon.write(|| Ok(Facts { commit: 3, ..Facts::default() })).unwrap();
+            assert!(read(&path).is_some_and(|facts| facts.commit == 3));
+        }
     }
 
     #[test]

@@ -145,6 +145,25 @@ async fn a_missing_or_damaged_beacon_is_damage() {
     assert_eq!(texts(&small(&path).open().unwrap(), "s2").await, ["text"]);
 }
 
+/// The beacon had its final name before it had its first slot: a crash in between made the directory "damaged" for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_creation_is_gone_on_with() {
+    for bytes in [0, 8192] {
+        let (_temporary, path) = dir();
+        SledJournal::open(&path).unwrap();
+        std::fs::write(path.join("beacon"), vec![0; bytes]).unwrap();
+        let journal = SledJournal::open(&path).unwrap();
+        note(&journal, "a", &["text"]).await.unwrap();
+        drop(journal);
+        assert_eq!(texts(&SledJournal::open(&path).unwrap(), "a").await, ["text"]);
+    }
+    // With commits, a beacon of zeros is a beacon that is missing.
+    let (_temporary, path) = dir();
+    killed(&path, 3).await;
+    std::fs::write(path.join("beacon"), [0; 8192]).unwrap();
+    assert!(matches!(open_error(&path), OpenJournalError::Damaged { .. }));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_open_is_refused_by_name() {
     let (_temporary, path) = dir();
