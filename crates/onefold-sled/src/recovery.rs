@@ -21,7 +21,8 @@ use crate::keys;
 use crate::lock::DirectoryLock;
 use crate::redo::ledger::Ledger;
 use crate::redo::preparer::Preparer;
-use crate::redo::segment::{self, GROUPS_AT, Segment, SegmentHeader};
+use crate::redo::scan;
+use crate::redo::segment::{self, Segment, SegmentHeader};
 use crate::redo::{FIRST_SEGMENT_BYTES, RedoLog, RedoParts};
 use crate::shared::{Opened, Shared};
 use crate::store::{Store, StoreBatch, StoreError};
@@ -105,15 +106,17 @@ fn refuse_newer(dir: &Path, store: &Store) -> Result<(), OpenJournalError> {
 /// A directory without a beacon is new, or was left in the middle of its creation; it must not hold any commit.
 fn create_log(dir: &Path, store: &Store, old: &[(u64, PathBuf)]) -> Result<u64, OpenJournalError> {
     let applied = store.mark(keys::APPLIED_MARK).map_err(stored)?.unwrap_or(0);
-    let holds_group = |path: &PathBuf| {
-        std::fs::read(path)
-            .is_ok_and(|bytes| bytes.get(GROUPS_AT..).is_some_and(|b| crate::redo::group::parse(b).is_some()))
+    let missing = |what: &str| OpenJournalError::Damaged {
+        place: dir.join("beacon").display().to_string(),
+        evidence: format!("the beacon is missing, but {what}"),
     };
-    if applied > 0 || old.iter().any(|(_, path)| holds_group(path)) {
-        return Err(OpenJournalError::Damaged {
-            place: dir.join("beacon").display().to_string(),
-            evidence: "the beacon is missing, but there are commits".to_owned(),
-        });
+    if applied > 0 {
+        return Err(missing("there are commits"));
+    }
+    for (_, path) in old {
+        if let Some(group) = scan::any_group(path)? {
+            return Err(missing(&format!("{group} of {}", path.display())));
+        }
     }
     let mut batch = StoreBatch::default();
     batch.insert(keys::FORMAT_MARK, &u64::from(beacon::FORMAT).to_le_bytes());
@@ -210,7 +213,9 @@ fn new_generation(
 ) -> Result<Recovered, OpenJournalError> {
     let relaxed = config.durability != Durability::Fsync;
     let sequence = old.last().map_or(0, |(sequence, _)| *sequence) + 1;
-    let header = SegmentHeader { format: segment::FORMAT, relaxed, generation: facts.generation, sequence };
+    let salt = segment::random_salt();
+    let (format, generation) = (segment::FORMAT, facts.generation);
+    let header = SegmentHeader { format, relaxed, generation, sequence, salt, first_group: 1 };
     let bytes = FIRST_SEGMENT_BYTES.min(config.segment_bytes as u64);
     let current = segment::prepare(&redo_dir, header, bytes, None)
         .map_err(OpenJournalError::io("could not create a segment in", &redo_dir))?;
@@ -226,7 +231,8 @@ fn new_generation(
     let file = Arc::new(file);
     let ledger = Arc::new(Ledger::new(sequence, Arc::clone(&file)));
     let parts = RedoParts {
-        generation: facts.generation,
+        generation,
+        salt,
         relaxed,
         segment_bytes: config.segment_bytes as u64,
         medium: Arc::clone(&config.medium),

@@ -41,6 +41,7 @@ pub(crate) struct RedoLog {
     previous_crc: u32,
     last_commit: u64,
     generation: u64,
+    salt: u64,
     /// Written without a sync per group.
     relaxed: bool,
     segment_bytes: u64,
@@ -52,6 +53,7 @@ pub(crate) struct RedoLog {
 /// What a [`RedoLog`] works with.
 pub(crate) struct RedoParts {
     pub(crate) generation: u64,
+    pub(crate) salt: u64,
     pub(crate) relaxed: bool,
     pub(crate) segment_bytes: u64,
     pub(crate) medium: Arc<dyn Medium>,
@@ -72,6 +74,7 @@ impl RedoLog {
             previous_crc: 0,
             last_commit,
             generation: parts.generation,
+            salt: parts.salt,
             relaxed: parts.relaxed,
             segment_bytes: parts.segment_bytes,
             medium: parts.medium,
@@ -96,7 +99,7 @@ impl RedoLog {
             length,
             previous_crc: self.previous_crc,
         };
-        let crc = group::seal(bytes, &header);
+        let crc = group::seal(bytes, &header, self.salt);
         self.make_room(bytes.len() as u64)?;
         self.medium.write(&self.file, bytes, self.used)?;
         self.used += bytes.len() as u64;
@@ -120,6 +123,9 @@ impl RedoLog {
             relaxed: self.relaxed,
             generation: self.generation,
             sequence: self.sequence + 1,
+            salt: self.salt,
+            // All that lies in a file that can be recycled now has a lower number.
+            first_group: self.next_group,
         };
         self.preparer.request(header, bytes);
         self.requested = true;

@@ -43,11 +43,11 @@ pub(crate) fn chain(
     let mut relaxed = false;
     let mut remains = false;
     for (index, (sequence, path)) in segments.iter().enumerate() {
-        let (header, bytes) = read(path, *sequence, generation)?;
-        relaxed |= header.relaxed;
+        let (segment, bytes) = read(path, *sequence, generation)?;
+        relaxed |= segment.relaxed;
         let mut offset = GROUPS_AT;
-        while let Some((header, crc, length)) = group::parse(bytes.get(offset..).unwrap_or_default()) {
-            if header.generation != generation || !follows(next, &header) {
+        while let Some((header, crc, length)) = group::parse(bytes.get(offset..).unwrap_or_default(), segment.salt) {
+            if !may_hold(&segment, &header) || !follows(next, &header) {
                 break;
             }
             each(&header, &bytes[offset + HEADER_BYTES..][..header.length as usize])?;
@@ -70,6 +70,11 @@ pub(crate) fn chain(
     Ok(ChainEnd { next_commit, place, remains, relaxed, segment, offset, next_number })
 }
 
+/// Whether a group was written to this segment, and is not left over from an earlier use of the file.
+fn may_hold(segment: &SegmentHeader, group: &GroupHeader) -> bool {
+    group.generation == segment.generation && group.number >= segment.first_group
+}
+
 fn follows(next: Option<Link>, header: &GroupHeader) -> bool {
     match next {
         Some(link) => (header.number, header.previous_crc, header.first_commit) == (link.number, link.crc, link.commit),
@@ -80,9 +85,9 @@ fn follows(next: Option<Link>, header: &GroupHeader) -> bool {
 
 fn looks_like_group(bytes: &[u8], generation: u64, next: Option<Link>) -> bool {
     let expected = next.map_or(1, |link| link.number);
-    match group::parse_header(bytes) {
+    match group::guess_header(bytes) {
         Some(header) => header.generation == generation && header.number >= expected,
-        // A torn or damaged header: neither zeros nor a whole header of an older group.
+        // A torn or damaged header: neither zeros nor the header of an older group.
         None => bytes.iter().take(HEADER_BYTES).any(|byte| *byte != 0),
     }
 }
@@ -100,20 +105,39 @@ impl ChainEnd {
         generation: u64,
     ) -> Result<Option<String>, OpenJournalError> {
         for (index, (sequence, path)) in segments.iter().enumerate().skip(self.segment) {
-            let (_, bytes) = read(path, *sequence, generation)?;
+            let (segment, bytes) = read(path, *sequence, generation)?;
             let from = if index == self.segment { self.offset } else { GROUPS_AT };
-            for offset in (from..bytes.len()).step_by(ALIGNMENT) {
-                let Some(header) = group::parse_header(&bytes[offset..]) else { continue };
-                let later = header.generation == generation && header.number >= self.next_number;
-                if later && group::parse(&bytes[offset..]).is_some() {
-                    let (number, commit) = (header.number, header.first_commit);
-                    let place = format!("{}, offset {offset}", path.display());
-                    return Ok(Some(format!("group {number}, from commit {commit} on, is whole at {place}")));
-                }
+            let later = |group: &GroupHeader| may_hold(&segment, group) && group.number >= self.next_number;
+            if let Some(group) = find_group(&bytes, from, &segment, later) {
+                return Ok(Some(format!("{group} in {}", path.display())));
             }
         }
         Ok(None)
     }
+}
+
+/// The first whole group from an offset on that is wanted, in words.
+fn find_group(
+    bytes: &[u8],
+    from: usize,
+    segment: &SegmentHeader,
+    wanted: impl Fn(&GroupHeader) -> bool,
+) -> Option<String> {
+    let mut offsets = (from..bytes.len()).step_by(ALIGNMENT);
+    offsets.find_map(|offset| {
+        let bytes = &bytes[offset..];
+        let header = group::parse_header(bytes, segment.salt).filter(|header| wanted(header))?;
+        let (number, commit) = (header.number, header.first_commit);
+        group::parse(bytes, segment.salt)
+            .map(|_| format!("group {number}, from commit {commit} on, is whole at offset {offset}"))
+    })
+}
+
+/// Any whole group in a segment that should have none, in words. A file without a segment's header has none.
+pub(crate) fn any_group(path: &Path) -> Result<Option<String>, OpenJournalError> {
+    let bytes = std::fs::read(path).map_err(OpenJournalError::io("could not read", path))?;
+    let Some(segment) = SegmentHeader::parse(&bytes) else { return Ok(None) };
+    Ok(find_group(&bytes, GROUPS_AT, &segment, |group| may_hold(&segment, group)))
 }
 
 fn read(path: &Path, sequence: u64, generation: u64) -> Result<(SegmentHeader, Vec<u8>), OpenJournalError> {
@@ -131,4 +155,59 @@ fn read(path: &Path, sequence: u64, generation: u64) -> Result<(SegmentHeader, V
         return Err(damaged("the segment belongs to another log"));
     }
     Ok((header, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SALT: u64 = 77;
+
+    /// A segment with groups of these numbers.
+    fn segment(dir: &Path, first_group: u64, numbers: &[u64]) -> Vec<(u64, PathBuf)> {
+        let header = SegmentHeader {
+            format: segment::FORMAT,
+            relaxed: false,
+            generation: 2,
+            sequence: 9,
+            salt: SALT,
+            first_group,
+        };
+        segment::prepare(dir, header, 64 << 10, None).unwrap();
+        let path = segment::path(dir, 9);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let mut offset = GROUPS_AT;
+        for number in numbers {
+            let mut group = vec![0; HEADER_BYTES];
+            group.extend([7; 20]);
+            let header = GroupHeader {
+                generation: 2,
+                number: *number,
+                first_commit: *number,
+                commits: 1,
+                length: 20,
+                previous_crc: 5,
+            };
+            group::seal(&mut group, &header, SALT);
+            bytes[offset..offset + group.len()].copy_from_slice(&group);
+            offset += group.len();
+        }
+        std::fs::write(&path, bytes).unwrap();
+        vec![(9, path)]
+    }
+
+    /// The first live segment of a checkpoint can be a recycled file without a group of its own. What was left over in it
+    /// has the right generation, and was taken for the log's beginning or for a later group.
+    #[test]
+    fn groups_of_an_earlier_use_of_the_file_are_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let segments = segment(dir.path(), 5, &[3, 4]);
+        let end = chain(&segments, 2, |header, _| panic!("{header:?}")).unwrap();
+        assert_eq!(end.next_commit, None);
+        assert_eq!(end.later_group(&segments, 2).unwrap(), None);
+        assert_eq!(any_group(&segments[0].1).unwrap(), None);
+        let segments = segment(dir.path(), 5, &[6]);
+        assert_eq!(chain(&segments, 2, |_, _| Ok(())).unwrap().next_commit, Some(7));
+        assert!(any_group(&segments[0].1).unwrap().is_some());
+    }
 }

@@ -7,11 +7,14 @@
 //! 12  relaxed u32         1: written without a sync per group, so a torn group may lie before a whole one
 //! 16  generation u64      one per opening of the journal; groups of another are not of this log
 //! 24  sequence u64        the file's number and name: redo/<sequence in hex>.redo
-//! 32  crc u32             CRC-32C of 0..32
-//! 36  zeros to 4096, where the first group begins
+//! 32  salt u64            random, one per opening: seeds the checksums of the groups
+//! 40  first group u64     groups with a lower number are left over from an earlier use of the file
+//! 48  crc u32             CRC-32C of 0..48
+//! 52  zeros to 4096, where the first group begins
 //! ```
 
 use std::fs::{File, OpenOptions};
+use std::hash::BuildHasher as _;
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -23,7 +26,8 @@ pub(crate) const GROUPS_AT: usize = 4096;
 /// The format of segments and groups.
 pub(crate) const FORMAT: u32 = 1;
 const MAGIC: u64 = u64::from_le_bytes(*b"1foldRdo");
-const HEADER_BYTES: usize = 36;
+const CRC_AT: usize = 48;
+const HEADER_BYTES: usize = CRC_AT + 4;
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
 /// What a segment's header says.
@@ -33,6 +37,15 @@ pub(crate) struct SegmentHeader {
     pub(crate) relaxed: bool,
     pub(crate) generation: u64,
     pub(crate) sequence: u64,
+    pub(crate) salt: u64,
+    pub(crate) first_group: u64,
+}
+
+/// A salt for an opening. Whoever sends payloads must not be able to make one that looks like a group: checksums alone
+/// have no secret.
+pub(crate) fn random_salt() -> u64 {
+    // Keyed by the system's randomness, per process and call.
+    std::hash::RandomState::new().hash_one(MAGIC)
 }
 
 impl SegmentHeader {
@@ -43,20 +56,24 @@ impl SegmentHeader {
         put(&mut bytes, 12, &u32::from(self.relaxed).to_le_bytes());
         put(&mut bytes, 16, &self.generation.to_le_bytes());
         put(&mut bytes, 24, &self.sequence.to_le_bytes());
-        let crc = crc32c::crc32c(&bytes[..32]);
-        put(&mut bytes, 32, &crc.to_le_bytes());
+        put(&mut bytes, 32, &self.salt.to_le_bytes());
+        put(&mut bytes, 40, &self.first_group.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..CRC_AT]);
+        put(&mut bytes, CRC_AT, &crc.to_le_bytes());
         bytes
     }
 
     /// Reads a header; `None` when the bytes are none.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let header = bytes.get(..HEADER_BYTES)?;
-        let intact = u64_at(header, 0) == MAGIC && crc32c::crc32c(&header[..32]) == u32_at(header, 32);
+        let intact = u64_at(header, 0) == MAGIC && crc32c::crc32c(&header[..CRC_AT]) == u32_at(header, CRC_AT);
         intact.then(|| SegmentHeader {
             format: u32_at(header, 8),
             relaxed: u32_at(header, 12) != 0,
             generation: u64_at(header, 16),
             sequence: u64_at(header, 24),
+            salt: u64_at(header, 32),
+            first_group: u64_at(header, 40),
         })
     }
 }
