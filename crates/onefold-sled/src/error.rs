@@ -32,18 +32,23 @@ pub enum OpenJournalError {
         /// The newest format known here.
         known: u32,
     },
-    /// What is on disk is damaged, and what is damaged was acknowledged. No byte was touched.
-    #[error("the journal is damaged at {place}: {evidence}; nothing was changed, an explicit repair is needed")]
+    /// What is on disk is damaged, and what is damaged was acknowledged. No byte of the redo log or the beacon was touched.
+    /// sled is opened only when these two agree; when the damage is in sled itself, sled may by then have cut off a torn
+    /// tail of its own.
+    #[error(
+        "the journal is damaged at {place}: {evidence}; the redo log and the beacon were not touched, an explicit repair is needed"
+    )]
     Damaged {
         /// Where: a file and an offset, or a key.
         place: String,
         /// What was found there.
         evidence: String,
     },
-    /// Commits that were acknowledged are missing at the end of the log. No byte was touched.
+    /// Commits that were acknowledged are missing at the end of the log. No byte of the redo log or the beacon was touched;
+    /// about sled see [`Damaged`](OpenJournalError::Damaged).
     #[error(
         "the journal's tail is missing: commit {acknowledged} was acknowledged, the log ends at {reached} ({evidence}); \
-         nothing was changed, an explicit repair is needed"
+         the redo log and the beacon were not touched, an explicit repair is needed"
     )]
     TailTruncated {
         /// The last commit that is known to have been acknowledged.

@@ -51,7 +51,8 @@ impl SledJournal {
     ///
     /// # Errors
     ///
-    /// [`OpenJournalError`], named by what the operator can do. Opening never repairs or deletes data.
+    /// [`OpenJournalError`], named by what the operator can do. Opening never repairs or deletes what was
+    /// acknowledged.
     pub fn open(path: impl AsRef<Path>) -> Result<SledJournal, OpenJournalError> {
         Self::builder(path).open()
     }

@@ -1,21 +1,22 @@
 //! Opening: from a directory to a journal that serves. Nothing is served before the recovered tail is durable in sled.
 //!
 //! ```text
-//!   lock ─▶ beacon ─▶ sweep ─▶ sled ─▶ judge the redo log ─▶ re-apply ─▶ rebuild heads ─▶ sync ─▶ new generation ─▶ beacon
+//!   lock ─▶ beacon ─▶ judge the redo log ─▶ sweep ─▶ sled ─▶ re-apply ─▶ rebuild heads ─▶ sync ─▶ new generation ─▶ beacon
 //! ```
 
 mod directory;
+mod judgement;
+mod progress;
 mod rebuild;
 mod replay;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use self::replay::LiveLog;
+use self::judgement::LiveLog;
+pub(crate) use self::progress::Progress;
 use crate::beacon::{self, Beacon, Facts, Found};
-use crate::block::{self, Parsed};
-use crate::config::{Durability, ProgressCallback, RebuildProgress, SledConfig};
+use crate::config::{Durability, SledConfig};
 use crate::error::OpenJournalError;
 use crate::keys;
 use crate::lock::DirectoryLock;
@@ -26,9 +27,6 @@ use crate::redo::segment::{self, Segment, SegmentHeader};
 use crate::redo::{FIRST_SEGMENT_BYTES, RedoLog, RedoParts};
 use crate::shared::{Opened, Shared};
 use crate::store::{Store, StoreBatch, StoreError};
-
-/// How often progress is told, and after how long for the first time.
-const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
 
 /// What is needed to start the threads.
 pub(crate) struct Recovered {
@@ -55,27 +53,62 @@ pub(crate) fn recover(config: SledConfig) -> Result<Recovered, OpenJournalError>
         (facts, counter) = read_beacon(&dir)?;
     }
     directory::refuse_blobs(&dir)?;
+    let old = segment::list(&redo_dir).map_err(OpenJournalError::io("could not list", &redo_dir))?;
+    // IMPORTANT: before sled is opened, which cuts off a torn tail of its own.
+    let live = match &facts {
+        Some(facts) if facts.clean => None,
+        Some(facts) => Some(LiveLog::judge(facts, &old)?),
+        None => {
+            refuse_groups(&dir, &old)?;
+            None
+        }
+    };
     directory::sweep(&dir)?;
     let store = Store::open(&config).map_err(stored)?;
-    let old = segment::list(&redo_dir).map_err(OpenJournalError::io("could not list", &redo_dir))?;
-    refuse_newer(&dir, &store)?;
     let mut progress = Progress::new(config.progress.clone());
+    let heads_max = config.dirty_heads_max;
+    match bring_up_to_date(&dir, &store, facts.as_ref(), live.as_ref(), heads_max, &mut progress) {
+        Ok((commit, position)) => {
+            let facts = Facts {
+                clean: false,
+                generation: facts.map_or(0, |facts| facts.generation) + 1,
+                commit,
+                position,
+                synced_commit: commit,
+                ..Facts::default()
+            };
+            new_generation(config, redo_dir, &old, store, (facts, counter), lock)
+        }
+        Err(error) => {
+            if matches!(error, OpenJournalError::Storage { .. }) {
+                // sled failed, so dropping its handle could hang: it is left to the end of the process, and so is the
+                // directory.
+                store.abandon();
+                std::mem::forget(lock);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Brings sled to the log's end, durably. Returns the last commit and the last position.
+fn bring_up_to_date(
+    dir: &Path,
+    store: &Store,
+    facts: Option<&Facts>,
+    live: Option<&LiveLog<'_>>,
+    heads_max: usize,
+    progress: &mut Progress,
+) -> Result<(u64, u64), OpenJournalError> {
+    refuse_newer(dir, store)?;
     let commit = match facts {
-        Some(facts) => recover_log(&store, &facts, &old, &mut progress)?,
-        None => create_log(&dir, &store, &old)?,
+        Some(facts) => recover_log(store, facts, live, progress)?,
+        None => create_log(dir, store)?,
     };
-    let position = rebuild::rebuild(&store, commit, config.dirty_heads_max, &mut progress)?;
+    let position = rebuild::rebuild(store, commit, heads_max, progress)?;
     // IMPORTANT: the recovered tail is durable before anything is served.
     store.sync().map_err(stored)?;
-    let facts = Facts {
-        clean: false,
-        generation: facts.map_or(0, |facts| facts.generation) + 1,
-        commit,
-        position,
-        synced_commit: commit,
-        ..Facts::default()
-    };
-    new_generation(config, redo_dir, &old, store, (facts, counter), lock)
+    Ok((commit, position))
 }
 
 fn read_beacon(dir: &Path) -> Result<(Option<Facts>, u64), OpenJournalError> {
@@ -103,20 +136,25 @@ fn refuse_newer(dir: &Path, store: &Store) -> Result<(), OpenJournalError> {
     }
 }
 
-/// A directory without a beacon is new, or was left in the middle of its creation; it must not hold any commit.
-fn create_log(dir: &Path, store: &Store, old: &[(u64, PathBuf)]) -> Result<u64, OpenJournalError> {
-    let applied = store.mark(keys::APPLIED_MARK).map_err(stored)?.unwrap_or(0);
-    let missing = |what: &str| OpenJournalError::Damaged {
-        place: dir.join("beacon").display().to_string(),
-        evidence: format!("the beacon is missing, but {what}"),
-    };
-    if applied > 0 {
-        return Err(missing("there are commits"));
-    }
+/// A directory without a beacon is new, or was left in the middle of its creation: it must not hold any commit.
+fn refuse_groups(dir: &Path, old: &[(u64, PathBuf)]) -> Result<(), OpenJournalError> {
     for (_, path) in old {
         if let Some(group) = scan::any_group(path)? {
-            return Err(missing(&format!("{group} of {}", path.display())));
+            return Err(beacon_is_missing(dir, &format!("{group} in {}", path.display())));
         }
+    }
+    Ok(())
+}
+
+fn beacon_is_missing(dir: &Path, but: &str) -> OpenJournalError {
+    let place = dir.join("beacon").display().to_string();
+    OpenJournalError::Damaged { place, evidence: format!("the beacon is missing, but {but}") }
+}
+
+fn create_log(dir: &Path, store: &Store) -> Result<u64, OpenJournalError> {
+    let applied = store.mark(keys::APPLIED_MARK).map_err(stored)?.unwrap_or(0);
+    if applied > 0 {
+        return Err(beacon_is_missing(dir, "there are commits"));
     }
     let mut batch = StoreBatch::default();
     batch.insert(keys::FORMAT_MARK, &u64::from(beacon::FORMAT).to_le_bytes());
@@ -127,11 +165,11 @@ fn create_log(dir: &Path, store: &Store, old: &[(u64, PathBuf)]) -> Result<u64, 
     Ok(0)
 }
 
-/// Checks sled and the redo log against the beacon and each other, and brings sled up to date. Returns the last commit.
+/// Checks sled against the beacon and the redo log, and brings it up to date. Returns the last commit.
 fn recover_log(
     store: &Store,
     facts: &Facts,
-    old: &[(u64, PathBuf)],
+    live: Option<&LiveLog<'_>>,
     progress: &mut Progress,
 ) -> Result<u64, OpenJournalError> {
     let applied = store.mark(keys::APPLIED_MARK).map_err(stored)?.unwrap_or(0);
@@ -143,63 +181,13 @@ fn recover_log(
             evidence: format!("sled was synced up to commit {at_least}, and ends at {applied}"),
         });
     }
-    refuse_beyond(store, applied)?;
-    if facts.clean {
-        return Ok(applied);
-    }
-    let live = live_segments(facts, applied, old)?;
-    let log = LiveLog { segments: &live, facts, applied };
-    let commit = log.judge()?;
-    progress.last_commit = commit;
-    log.reapply(store, progress)?;
-    Ok(commit)
-}
-
-/// Nothing in the log may lie beyond its mark, but for the first chunks of a large commit whose mark was yet to come.
-fn refuse_beyond(store: &Store, applied: u64) -> Result<(), OpenJournalError> {
-    let (low, high) = (keys::log(applied + 1, 0), keys::log(u64::MAX, u16::MAX));
-    for entry in store.range(&low, &high) {
-        let (key, value) = entry.map_err(stored)?;
-        let first = keys::parse_log(&key).map_or(0, |(first, _)| first);
-        let is_chunk = matches!(block::parse(&key, &value), Ok(Parsed::Chunk { .. }));
-        if first != applied + 1 || !is_chunk {
-            return Err(OpenJournalError::Damaged {
-                place: format!("sled, the block of commit {first}"),
-                evidence: format!("it lies beyond the mark, which says {applied}"),
-            });
+    match live {
+        Some(live) => replay::bring_up(store, live, applied, progress),
+        None => {
+            replay::refuse_beyond(store, applied)?;
+            Ok(applied)
         }
     }
-    Ok(())
-}
-
-/// The segments that the beacon calls live, and those of the same generation behind them.
-fn live_segments(facts: &Facts, applied: u64, old: &[(u64, PathBuf)]) -> Result<Vec<(u64, PathBuf)>, OpenJournalError> {
-    for sequence in facts.first_segment..=facts.current_segment {
-        if !old.iter().any(|(number, _)| *number == sequence) {
-            return Err(OpenJournalError::TailTruncated {
-                acknowledged: facts.commit,
-                reached: applied,
-                evidence: format!("segment {sequence:016x}.redo of the redo log is missing"),
-            });
-        }
-    }
-    let mut live = Vec::new();
-    for (sequence, path) in old.iter().filter(|(sequence, _)| *sequence >= facts.first_segment) {
-        // A segment of the next generation was made by an opening that did not get as far as the beacon: it is empty.
-        if *sequence > facts.current_segment && generation_of(path)? == Some(facts.generation + 1) {
-            continue;
-        }
-        live.push((*sequence, path.clone()));
-    }
-    Ok(live)
-}
-
-fn generation_of(path: &Path) -> Result<Option<u64>, OpenJournalError> {
-    use std::os::unix::fs::FileExt as _;
-    let mut header = [0; 64];
-    let read = std::fs::File::open(path).and_then(|file| file.read_exact_at(&mut header, 0));
-    read.map_err(OpenJournalError::io("could not read", path))?;
-    Ok(SegmentHeader::parse(&header).map(|header| header.generation))
 }
 
 /// Starts a fresh segment, tells the beacon, and lets the old segments go.
@@ -252,33 +240,4 @@ fn new_generation(
         config,
     };
     Ok(Recovered { shared: Arc::new(Shared::new(opened)), log, lock })
-}
-
-/// Tells how far rebuilding got, when it takes long.
-pub(crate) struct Progress {
-    callback: Option<ProgressCallback>,
-    last_commit: u64,
-    started: Instant,
-    told: Instant,
-}
-
-impl Progress {
-    fn new(callback: Option<ProgressCallback>) -> Self {
-        let now = Instant::now();
-        Progress { callback, last_commit: 0, started: now, told: now }
-    }
-
-    /// Dealt with everything up to `commit`.
-    pub(crate) fn tell(&mut self, commit: u64) {
-        if self.told.elapsed() < PROGRESS_PERIOD {
-            return;
-        }
-        self.told = Instant::now();
-        let last_commit = self.last_commit.max(commit);
-        let elapsed = self.started.elapsed();
-        tracing::info!(commit, last_commit, ?elapsed, "rebuilding the journal");
-        if let Some(callback) = &self.callback {
-            callback(RebuildProgress { commit, last_commit, elapsed });
-        }
-    }
 }

@@ -51,6 +51,10 @@ impl StoreBatch {
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
         self.0.insert(key, value);
     }
+
+    pub(crate) fn remove(&mut self, key: &[u8]) {
+        self.0.remove(key);
+    }
 }
 
 impl Store {

@@ -90,8 +90,9 @@ fn read_block(store: &Store, commit: u64) -> Result<Block, OpenJournalError> {
         Parsed::Records(block) => block,
         Parsed::Chunk { .. } => {
             let entries = store.range(&keys::log(commit, 0), &keys::log(commit, u16::MAX));
-            let chunks = entries.map_while(Result::ok).map(|(_, value)| value);
-            block::assemble(commit, chunks).map_err(|evidence| damaged(commit, evidence))?
+            let chunks: Result<Vec<_>, _> = entries.map(|entry| entry.map(|(_, value)| value)).collect();
+            let chunks = chunks.map_err(stored)?;
+            block::assemble(commit, chunks.into_iter()).map_err(|evidence| damaged(commit, evidence))?
         }
     };
     match block.holds(commit) {
