@@ -42,6 +42,7 @@ impl Applier {
             forget(&shared.heads, saved);
             self.apply_batches()?;
         }
+        shared.heads.all_saved();
         let mut batch = StoreBatch::default();
         batch.insert(keys::HEADS_MARK, &complete_to.to_le_bytes());
         self.store.apply(batch)?;
@@ -111,4 +112,5 @@ fn forget(heads: &Heads, saved: &[Saved]) {
         drop(state);
         heads.release(&saved.head.stream);
     }
+    heads.saved(saved.len());
 }

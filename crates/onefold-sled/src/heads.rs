@@ -93,14 +93,24 @@ impl HeadState {
 pub(crate) struct Heads {
     shards: Vec<Mutex<HashMap<StreamId, Arc<StreamHead>>>>,
     hasher: RandomState,
-    /// Those that changed since the last checkpoint.
-    dirty: Mutex<Vec<Arc<StreamHead>>>,
+    changed: Mutex<ChangedHeads>,
+}
+
+/// The heads that sled does not have as they are.
+#[derive(Debug, Default)]
+struct ChangedHeads {
+    /// Those that changed since the last checkpoint took them.
+    dirty: Vec<Arc<StreamHead>>,
+    /// Those that a checkpoint took: here until all of them are visible in sled.
+    saving: Vec<Arc<StreamHead>>,
+    /// How many of these are visible already.
+    saved: usize,
 }
 
 impl Heads {
     pub(crate) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Heads { shards, hasher: RandomState::new(), dirty: Mutex::default() }
+        Heads { shards, hasher: RandomState::new(), changed: Mutex::default() }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "only the low bits matter")]
@@ -131,22 +141,42 @@ impl Heads {
     /// Adds heads that became dirty; leaves `newly` empty.
     pub(crate) fn add_dirty(&self, newly: &mut Vec<Arc<StreamHead>>) {
         if !newly.is_empty() {
-            self.dirty.lock().append(newly);
+            self.changed.lock().dirty.append(newly);
         }
     }
 
-    /// Takes all dirty heads, for a checkpoint.
+    /// Takes all dirty heads, for a checkpoint. They are still visited until the checkpoint says that all are saved.
     pub(crate) fn take_dirty(&self) -> Vec<Arc<StreamHead>> {
-        std::mem::take(&mut *self.dirty.lock())
+        let mut changed = self.changed.lock();
+        changed.saving = std::mem::take(&mut changed.dirty);
+        changed.saved = 0;
+        changed.saving.clone()
     }
 
-    /// Visits the dirty heads.
-    pub(crate) fn each_dirty(&self, mut visit: impl FnMut(&Arc<StreamHead>)) {
-        self.dirty.lock().iter().for_each(&mut visit);
+    /// So many more of the taken heads are visible in sled.
+    pub(crate) fn saved(&self, count: usize) {
+        self.changed.lock().saved += count;
     }
 
+    /// All of the taken heads are visible in sled.
+    pub(crate) fn all_saved(&self) {
+        let mut changed = self.changed.lock();
+        let gone = std::mem::take(&mut changed.saving);
+        changed.saved = 0;
+        drop(changed);
+        drop(gone);
+    }
+
+    /// The heads that sled may not have as they are. A head can be in here twice.
+    pub(crate) fn changed(&self) -> Vec<Arc<StreamHead>> {
+        let changed = self.changed.lock();
+        changed.saving.iter().chain(&changed.dirty).cloned().collect()
+    }
+
+    /// How many heads sled does not have as they are.
     pub(crate) fn dirty_count(&self) -> usize {
-        self.dirty.lock().len()
+        let changed = self.changed.lock();
+        changed.dirty.len() + changed.saving.len().saturating_sub(changed.saved)
     }
 
     pub(crate) fn resident(&self) -> usize {
@@ -216,6 +246,21 @@ mod tests {
         assert_eq!(heads.resident(), 0);
         drop(heads.pin(&stream("2")));
         assert_eq!(heads.resident(), 0);
+    }
+
+    #[test]
+    fn heads_that_are_being_saved_are_still_visited_and_counted() {
+        let heads = Arc::new(Heads::new());
+        let pins = ["1", "2", "3"].map(|id| heads.pin(&stream(id)));
+        heads.add_dirty(&mut pins.iter().take(2).map(|pin| Arc::clone(&pin.head)).collect());
+        assert_eq!(heads.take_dirty().len(), 2);
+        heads.add_dirty(&mut vec![Arc::clone(&pins[2].head)]);
+        assert_eq!((heads.changed().len(), heads.dirty_count()), (3, 3));
+        heads.saved(1);
+        assert_eq!((heads.changed().len(), heads.dirty_count()), (3, 2));
+        heads.saved(1);
+        heads.all_saved();
+        assert_eq!((heads.changed().len(), heads.dirty_count()), (1, 1));
     }
 
     #[test]

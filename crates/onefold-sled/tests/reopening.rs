@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use common::*;
 use onefold_core::journal::{AppendError, Journal, JournalHealth, StreamPage};
 use onefold_core::{Checkpoint, ExpectedVersion, GlobalPosition};
@@ -117,4 +120,29 @@ async fn large_groups_between_checkpoints_survive_a_drop() {
         note(&journal, "small", &["text"]).await.unwrap();
         note(&journal, "large", &[&large]).await.unwrap();
     }
+}
+
+/// A checkpoint took the heads that had changed before sled showed them: for that time they were in neither list.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_listed_while_a_checkpoint_saves_them() {
+    let (_temporary, path) = dir();
+    let journal = Arc::new(small(&path).dirty_heads_max(1_024).open().unwrap());
+    let written = Arc::new(AtomicUsize::new(0));
+    let writer = {
+        let (journal, written) = (Arc::clone(&journal), Arc::clone(&written));
+        tokio::spawn(async move {
+            for streams in (300..=6_000).step_by(300) {
+                fill(&journal, streams, 1, 10).await;
+                written.store(streams, Ordering::Release);
+            }
+        })
+    };
+    while !writer.is_finished() {
+        let least = written.load(Ordering::Acquire);
+        let page = StreamPage { aggregate_type: "note".to_owned(), after: None, limit: usize::MAX };
+        let listed = journal.streams(page).await.unwrap().len();
+        assert!(listed >= least, "{listed} of {least}");
+    }
+    writer.await.unwrap();
+    assert!(journal.stats().checkpoints > 2, "{:?}", journal.stats());
 }

@@ -1,4 +1,4 @@
-//! Listing streams: the heads in sled, merged with those that changed since the last checkpoint.
+//! Listing streams: the heads in sled, merged with those that it does not have yet.
 
 use std::collections::BTreeSet;
 
@@ -39,11 +39,11 @@ pub(crate) fn page(reader: &Reader, page: &StreamPage) -> Result<Vec<StreamId>, 
     Ok(streams.into_iter().take(page.limit).collect())
 }
 
-/// The first streams of the page with durable events among the dirty heads.
+/// The first streams of the page with durable events among the heads that sled may not have.
 fn remembered(reader: &Reader, page: &StreamPage) -> BTreeSet<StreamId> {
     let durable_group = reader.shared.durable_group();
     let mut streams = BTreeSet::new();
-    reader.shared.heads.each_dirty(|head| {
+    for head in reader.shared.heads.changed() {
         let stream = &head.stream;
         let wanted = stream.aggregate_type() == page.aggregate_type
             && page.after.as_ref().is_none_or(|after| stream.aggregate_id() > after.as_str())
@@ -54,6 +54,6 @@ fn remembered(reader: &Reader, page: &StreamPage) -> BTreeSet<StreamId> {
                 streams.pop_last();
             }
         }
-    });
+    }
     streams
 }
