@@ -14,8 +14,10 @@ use crate::redo::segment;
 use crate::stats::Counters;
 use crate::store::{Store, StoreBatch, StoreError};
 
-/// Heads, and index entries, in one batch, about.
+/// Heads and index entries in one batch at most: readers wait for a batch.
 const BATCH_ENTRIES: usize = 256;
+/// Heads between two looks at whether there are commits to apply.
+const HEADS_AT_ONCE: usize = 256;
 
 /// A head as it is saved.
 struct Saved {
@@ -36,7 +38,7 @@ impl Applier {
         let newest = saved.iter().map(|saved| saved.place.commit).max().unwrap_or(0);
         self.apply_to(complete_to.max(newest))?;
         saved.sort_unstable_by(|a, b| a.head.stream.cmp(&b.head.stream));
-        for saved in saved.chunks(BATCH_ENTRIES) {
+        for saved in saved.chunks(HEADS_AT_ONCE) {
             let entries = saved.iter().map(|saved| (&saved.head.stream, saved.place, &*saved.index));
             write_heads(&self.store, entries)?;
             forget(&shared.heads, saved);
@@ -83,24 +85,49 @@ fn take_heads(heads: &Heads, durable_group: u64) -> Vec<Saved> {
     saved
 }
 
-/// Writes heads and their new index entries as one batch.
+/// Writes heads and their new index entries, in batches. A long stream has more entries than one batch takes.
 pub(crate) fn write_heads<'a>(
     store: &Store,
     heads: impl Iterator<Item = (&'a StreamId, Place, &'a [(u64, u64)])>,
 ) -> Result<(), StoreError> {
-    let mut batch = StoreBatch::default();
+    let mut entries = Entries { store, batch: StoreBatch::default(), count: 0 };
     for (stream, place, index) in heads {
+        for (version, commit) in index {
+            let key = keys::index(stream, *version);
+            entries.add(&key, &derived::encode_index(&key, *commit))?;
+        }
         // A stream whose first commit is not durable yet has no head.
         if place.version > 0 {
             let key = keys::head(stream);
-            batch.insert(&key, &derived::encode_head(&key, place));
-        }
-        for (version, commit) in index {
-            let key = keys::index(stream, *version);
-            batch.insert(&key, &derived::encode_index(&key, *commit));
+            entries.add(&key, &derived::encode_head(&key, place))?;
         }
     }
-    store.apply(batch)
+    entries.apply()
+}
+
+/// Entries on their way into the store, a batch at a time.
+struct Entries<'a> {
+    store: &'a Store,
+    batch: StoreBatch,
+    count: usize,
+}
+
+impl Entries<'_> {
+    fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.batch.insert(key, value);
+        self.count += 1;
+        match self.count >= BATCH_ENTRIES {
+            true => self.apply(),
+            false => Ok(()),
+        }
+    }
+
+    fn apply(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.count) == 0 {
+            return Ok(());
+        }
+        self.store.apply(std::mem::take(&mut self.batch))
+    }
 }
 
 /// What was saved is visible in sled: memory need not hold it.
@@ -113,4 +140,25 @@ fn forget(heads: &Heads, saved: &[Saved]) {
         heads.release(&saved.head.stream);
     }
     heads.saved(saved.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SledConfig;
+
+    #[test]
+    fn a_long_stream_is_saved_in_many_batches() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&SledConfig::new(dir.path())).unwrap();
+        let stream = StreamId::new("account", "1").unwrap();
+        let index: Vec<(u64, u64)> = (1..=1000).map(|entry| (entry * 256, entry)).collect();
+        let place = Place { version: 256_000, commit: 1000 };
+        write_heads(&store, std::iter::once((&stream, place, &*index))).unwrap();
+        let (batches, _) = store.counts();
+        assert_eq!(batches, 4);
+        let key = keys::index(&stream, 256_000);
+        let entry = store.get(&key).unwrap().unwrap();
+        assert_eq!(derived::decode_index(&key, &entry), Some(1000));
+    }
 }

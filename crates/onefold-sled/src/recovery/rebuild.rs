@@ -14,8 +14,6 @@ use crate::keys;
 use crate::store::{Store, StoreBatch};
 use crate::writer::forming::INDEX_VERSIONS;
 
-const BATCH_ENTRIES: usize = 256;
-
 /// What changed since the last checkpoint: by stream, its place and its new index entries.
 type Changed = HashMap<StreamId, (Place, Vec<(u64, u64)>)>;
 
@@ -75,11 +73,7 @@ fn note(block: &Block, commit: u64, from: u64, changed: &mut Changed) -> Result<
 fn save(store: &Store, changed: &mut Changed) -> Result<(), OpenJournalError> {
     let mut heads: Vec<_> = changed.drain().collect();
     heads.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    for heads in heads.chunks(BATCH_ENTRIES) {
-        let entries = heads.iter().map(|(stream, (place, index))| (stream, *place, &**index));
-        write_heads(store, entries).map_err(stored)?;
-    }
-    Ok(())
+    write_heads(store, heads.iter().map(|(stream, (place, index))| (stream, *place, &**index))).map_err(stored)
 }
 
 fn read_block(store: &Store, commit: u64) -> Result<Block, OpenJournalError> {
