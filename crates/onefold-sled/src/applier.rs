@@ -3,6 +3,7 @@
 //! It holds back what does not fill a batch: the redo log protects it, and readers find it in memory. It is also the
 //! thread of the checkpoint, and of the end: it closes the store when the journal closes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,8 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::block::{BLOCK_BYTES_MAX, BlockPacker, FullBlock};
 use crate::keys;
 use crate::shared::Shared;
-use crate::store::{BATCH_BLOCKS_MAX, Store, StoreBatch, StoreError};
-use crate::timer::Timer;
+use crate::store::{BATCH_BLOCKS_MAX, Store, StoreBatch, StoreError, panic_message};
 
 /// Bytes of new commits that are worth waking up for.
 const BATCH_BYTES: usize = BATCH_BLOCKS_MAX * BLOCK_BYTES_MAX;
@@ -24,8 +24,6 @@ pub(crate) struct ApplierSignal {
     changed: Condvar,
     unapplied_bytes: AtomicUsize,
     redo_bytes: AtomicUsize,
-    /// Runs while sled is asked.
-    pub(crate) timer: Timer,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,6 +81,11 @@ impl ApplierSignal {
         self.want(|wanted| wanted.writer_gone = true);
     }
 
+    /// Whether the journal is to end.
+    pub(crate) fn is_end_wanted(&self) -> bool {
+        self.state.lock().end.is_some()
+    }
+
     pub(crate) fn wake(&self) {
         self.want(|_| {});
     }
@@ -128,19 +131,29 @@ impl Applier {
         Applier { shared: Arc::clone(shared), store, packer: BlockPacker::default(), packed }
     }
 
-    /// The thread: returns how the journal ends, and whether all went well.
-    pub(crate) fn work(&mut self) -> (End, Result<(), StoreError>) {
+    /// The thread: returns how the journal ends. Whatever fails poisons.
+    pub(crate) fn work(&mut self) -> End {
         loop {
-            let task = self.shared.applier.next(|| self.shared.poison.is_set());
-            let done = match task {
-                Task::Apply => self.apply_some(),
-                Task::Checkpoint => self.checkpoint(),
-                Task::End(End::Close) if !self.shared.poison.is_set() => return (End::Close, self.checkpoint()),
-                Task::End(end) => return (end, Ok(())),
-            };
-            if let Err(reason) = done {
-                self.shared.applier.timer.answered();
-                self.shared.fail(format!("the store could not be written: {reason}"));
+            // A panic leaves nothing half done that matters: the journal is poisoned, and nothing but the end follows.
+            let done = catch_unwind(AssertUnwindSafe(|| self.work_on()))
+                .unwrap_or_else(|panic| Err(format!("the applier panicked: {}", panic_message(&*panic)).into()));
+            match done {
+                Ok(end) => return end,
+                Err(reason) => self.shared.fail(format!("the store could not be written: {reason}")),
+            }
+        }
+    }
+
+    fn work_on(&mut self) -> Result<End, StoreError> {
+        loop {
+            match self.shared.applier.next(|| self.shared.poison.is_set()) {
+                Task::Apply => self.apply_some()?,
+                Task::Checkpoint => self.checkpoint()?,
+                Task::End(End::Close) if !self.shared.poison.is_set() => {
+                    self.checkpoint()?;
+                    return Ok(End::Close);
+                }
+                Task::End(end) => return Ok(end),
             }
         }
     }
@@ -192,15 +205,11 @@ impl Applier {
 
     fn write_full(&mut self) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
-        shared.applier.timer.ask();
         write_blocks(&self.store, self.packer.take_full(), |complete_to| {
             // IMPORTANT: visible in sled before it leaves memory.
             shared.applied.store(complete_to, Ordering::Release);
             shared.overlay.applied_to(complete_to);
-            shared.applier.timer.ask();
-        })?;
-        shared.applier.timer.answered();
-        Ok(())
+        })
     }
 }
 

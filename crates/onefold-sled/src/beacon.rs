@@ -24,6 +24,7 @@ use std::path::Path;
 use parking_lot::Mutex;
 
 use crate::fields::{put, u32_at, u64_at};
+use crate::timer::Timer;
 
 /// The format of the directory that this build writes.
 pub(crate) const FORMAT: u32 = 1;
@@ -55,7 +56,11 @@ pub(crate) enum Found {
 
 /// The open beacon.
 #[derive(Debug)]
-pub(crate) struct Beacon(Mutex<Slots>);
+pub(crate) struct Beacon {
+    slots: Mutex<Slots>,
+    /// Runs while the disk is asked.
+    pub(crate) timer: Timer,
+}
 
 #[derive(Debug)]
 struct Slots {
@@ -90,27 +95,37 @@ impl Beacon {
             create(path)?;
         }
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Beacon(Mutex::new(Slots { file, counter, closed: false })))
+        let slots = Mutex::new(Slots { file, counter, closed: false });
+        Ok(Beacon { slots, timer: Timer::default() })
     }
 
     /// Writes and syncs what `gather` says. It is called with the beacon locked, so that what is written later was also
     /// gathered later. After clean facts were written, nothing more is.
     pub(crate) fn write(&self, gather: impl FnOnce() -> io::Result<Facts>) -> io::Result<()> {
-        let mut slots = self.0.lock();
+        let mut slots = self.slots.lock();
         if slots.closed {
             return Ok(());
         }
-        let facts = gather()?;
-        slots.counter += 1;
-        slots.closed = facts.clean;
-        let slot = encode(&facts, slots.counter);
-        slots.file.write_all_at(&slot, (slots.counter % 2) * SLOT_BYTES as u64)?;
-        slots.file.sync_data()
+        self.timer.ask();
+        let written = slots.write(gather);
+        self.timer.answered();
+        written
     }
 
     /// Lets nothing more be written.
     pub(crate) fn close(&self) {
-        self.0.lock().closed = true;
+        self.slots.lock().closed = true;
+    }
+}
+
+impl Slots {
+    fn write(&mut self, gather: impl FnOnce() -> io::Result<Facts>) -> io::Result<()> {
+        let facts = gather()?;
+        self.counter += 1;
+        self.closed = facts.clean;
+        let slot = encode(&facts, self.counter);
+        self.file.write_all_at(&slot, (self.counter % 2) * SLOT_BYTES as u64)?;
+        self.file.sync_data()
     }
 }
 

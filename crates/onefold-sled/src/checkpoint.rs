@@ -49,9 +49,7 @@ impl Applier {
         batch.insert(keys::HEADS_MARK, &complete_to.to_le_bytes());
         self.store.apply(batch)?;
         let applied = shared.applied.load(Ordering::Acquire);
-        shared.applier.timer.ask();
         self.store.sync()?;
-        shared.applier.timer.answered();
         shared.synced.store(applied, Ordering::Release);
         // A segment may go when the scan that rebuilds heads does not need it either.
         let released = shared.ledger.release(applied.min(complete_to));

@@ -37,6 +37,14 @@ pub trait Medium: Send + Sync {
 pub enum Step {
     /// Make sled's file synchronous.
     WriteThrough,
+    /// Apply a batch to sled.
+    Batch,
+    /// Sync sled.
+    StoreSync,
+    /// Make the next segment ready.
+    Segment,
+    /// Write the beacon.
+    Beacon,
 }
 
 /// The disk itself.

@@ -58,10 +58,14 @@ impl Overlay {
     /// Adds a durable group; says how many bytes are held now.
     pub(crate) fn push(&self, group: Arc<Group>) -> usize {
         let weight = group.weight();
+        // IMPORTANT: counted before it can be let go of, because then it is subtracted.
+        let held = {
+            let mut bytes = self.bytes.lock();
+            *bytes += weight;
+            *bytes
+        };
         self.groups.write().push_back(group);
-        let mut bytes = self.bytes.lock();
-        *bytes += weight;
-        *bytes
+        held
     }
 
     /// Lets go of what is visible in sled up to `commit`.

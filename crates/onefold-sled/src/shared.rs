@@ -20,6 +20,7 @@ use crate::applier::ApplierSignal;
 use crate::beacon::{Beacon, Facts};
 use crate::config::{Durability, SledConfig};
 use crate::heads::Heads;
+use crate::medium::Step;
 use crate::overlay::Overlay;
 use crate::poison::Poison;
 use crate::reader::cache::BlockCache;
@@ -28,6 +29,7 @@ use crate::redo::preparer::Preparer;
 use crate::space::Space;
 use crate::stats::Counters;
 use crate::store::Store;
+use crate::timer::Timer;
 use crate::writer::flight::Flight;
 use crate::writer::queue::Queue;
 
@@ -59,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) synced: AtomicU64,
     pub(crate) tick: Tick,
     pub(crate) closed: watch::Sender<Option<Result<(), CloseError>>>,
+    /// Runs while sled is asked to write.
+    pub(crate) store_timer: Arc<Timer>,
     store: RwLock<Option<Arc<Store>>>,
 }
 
@@ -99,6 +103,7 @@ impl Shared {
             synced: AtomicU64::new(opened.commit),
             tick: Tick::default(),
             closed: watch::Sender::new(None),
+            store_timer: opened.store.timer(),
             store: RwLock::new(Some(Arc::new(opened.store))),
             redo_dir: opened.redo_dir,
             generation: opened.generation,
@@ -135,6 +140,15 @@ impl Shared {
         self.durable_group.load(Ordering::Acquire)
     }
 
+    /// Answers whoever waits for the end, unless that was done before.
+    pub(crate) fn set_closed(&self, done: Result<(), CloseError>) {
+        self.closed.send_if_modified(|closed| {
+            let first = closed.is_none();
+            closed.get_or_insert(done);
+            first
+        });
+    }
+
     /// What is durable now.
     pub(crate) fn durable_position(&self) -> DurablePosition {
         *self.durable.borrow()
@@ -143,6 +157,7 @@ impl Shared {
     /// Writes the beacon as things are now.
     pub(crate) fn write_beacon(&self, clean: bool) -> io::Result<()> {
         self.beacon.write(|| {
+            self.config.medium.before(Step::Beacon)?;
             // IMPORTANT: not what is published: in `Buffered` that is ahead of the redo log.
             let persisted = *self.persisted.lock();
             let (first_segment, current_segment, file) = self.ledger.live();

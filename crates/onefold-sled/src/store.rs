@@ -17,7 +17,9 @@ use bytes::Bytes;
 
 use self::write_order::WriteOrder;
 use crate::config::SledConfig;
+use crate::medium::{Medium, Step};
 use crate::stats::Counters;
+use crate::timer::Timer;
 
 /// How often sled's own flusher runs: garbage collection happens nowhere else. Durability never relies on it.
 const FLUSH_EVERY_MS: u64 = 1000;
@@ -38,6 +40,9 @@ pub(crate) struct Store {
     /// Our own handle of sled's file, opened once right before sled did: a failed sync must not be missed.
     file: File,
     order: WriteOrder,
+    /// Runs while sled is asked to write.
+    timer: Arc<Timer>,
+    medium: Arc<dyn Medium>,
     abandoned: AtomicBool,
     batches: AtomicU64,
     syncs: AtomicU64,
@@ -77,6 +82,8 @@ impl Store {
             db: Some(db),
             file,
             order,
+            timer: Arc::default(),
+            medium: Arc::clone(&config.medium),
             abandoned: AtomicBool::new(false),
             batches: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
@@ -142,7 +149,10 @@ impl Store {
 
     /// Makes a batch visible. Not durable before [`sync`](Store::sync).
     pub(crate) fn apply(&self, batch: StoreBatch) -> Result<(), StoreError> {
-        guarded(|| self.db().apply_batch(batch.0))?;
+        self.timed(|| {
+            self.medium.before(Step::Batch)?;
+            Ok(guarded(|| self.db().apply_batch(batch.0))?)
+        })?;
         Counters::add(&self.batches, 1);
         match self.order {
             WriteOrder::File => Ok(()),
@@ -152,12 +162,28 @@ impl Store {
 
     /// Makes all applied batches durable.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        guarded(|| self.db().flush())?;
-        // IMPORTANT: on Linux sled's flush is sync_file_range, which neither flushes the disk's cache nor the file's
-        // metadata. This is the sync.
-        self.file.sync_data().map_err(|error| StoreError::from(error.to_string()))?;
+        self.timed(|| {
+            self.medium.before(Step::StoreSync)?;
+            guarded(|| self.db().flush())?;
+            // IMPORTANT: on Linux sled's flush is sync_file_range, which neither flushes the disk's cache nor the file's
+            // metadata. This is the sync.
+            Ok(self.file.sync_data()?)
+        })?;
         Counters::add(&self.syncs, 1);
         Ok(())
+    }
+
+    /// Lets the watchdog see how long sled takes. Only one thread writes.
+    fn timed<T>(&self, call: impl FnOnce() -> Result<T, StoreFailure>) -> Result<T, StoreError> {
+        self.timer.ask();
+        let done = call();
+        self.timer.answered();
+        done.map_err(|failure| failure.0)
+    }
+
+    /// Runs while sled is asked to write, or to close.
+    pub(crate) fn timer(&self) -> Arc<Timer> {
+        Arc::clone(&self.timer)
     }
 
     /// How many batches were applied, and how many syncs there were.
@@ -176,8 +202,27 @@ impl Drop for Store {
         let db = self.db.take();
         match self.abandoned.load(Ordering::Relaxed) {
             true => std::mem::forget(db),
-            false => drop(catch_unwind(AssertUnwindSafe(|| drop(db)))),
+            false => {
+                self.timer.ask();
+                drop(catch_unwind(AssertUnwindSafe(|| drop(db))));
+                self.timer.answered();
+            }
         }
+    }
+}
+
+/// A failure on its way to becoming a [`StoreError`].
+struct StoreFailure(StoreError);
+
+impl From<StoreError> for StoreFailure {
+    fn from(error: StoreError) -> Self {
+        StoreFailure(error)
+    }
+}
+
+impl From<std::io::Error> for StoreFailure {
+    fn from(error: std::io::Error) -> Self {
+        StoreFailure(error.to_string().into())
     }
 }
 

@@ -31,6 +31,8 @@ const BEACON_PERIOD: Duration = Duration::from_millis(50);
 const SPACE_PERIOD: Duration = Duration::from_secs(1);
 /// How long the end waits for reads in progress to let go of the store.
 const READS_PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits for a segment that is being made.
+const PREPARER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Starts them all.
 pub(crate) fn start(recovered: Recovered, pool: &Arc<ReaderPool>) -> Result<(), OpenJournalError> {
@@ -83,10 +85,10 @@ fn keep_beacon(shared: &Shared) {
 }
 
 fn apply(mut applier: Applier, ending: Ending) {
-    let (end, done) = applier.work();
+    let end = applier.work();
     let Applier { store, .. } = applier;
     drop(store);
-    ending.finish(end, done.map_err(|reason| CloseError { reason }));
+    ending.finish(end);
 }
 
 /// What is held until the very end.
@@ -98,32 +100,45 @@ struct Ending {
 }
 
 impl Ending {
-    fn finish(self, end: End, done: Result<(), CloseError>) {
+    fn finish(self, end: End) {
         let shared = &self.shared;
-        let mut done = match shared.poison.reason() {
-            Some(reason) => Err(CloseError { reason }),
-            None => done,
-        };
         self.pool.stop();
         if let Some(store) = shared.take_store() {
             drop_store(store);
         }
         // IMPORTANT: the clean mark last: everything before it is on disk.
-        if done.is_ok() && end == End::Close {
-            done = shared.write_beacon(true).map_err(|error| CloseError { reason: error.to_string().into() });
+        if end == End::Close
+            && !shared.poison.is_set()
+            && let Err(error) = shared.write_beacon(true)
+        {
+            shared.fail(format!("the beacon could not be written: {error}"));
         }
-        shared.beacon.close();
+        // Poisoned, somebody may be stuck with it; then the directory is not let go either.
+        if !shared.poison.is_set() {
+            shared.beacon.close();
+        }
         shared.tick.stop();
         shared.preparer.stop();
-        // It may be in the middle of a segment: the directory must be still before it is let go.
-        drop(self.preparer.join());
-        match shared.poison.is_set() {
-            // The store's handle was left to the end of the process, so the directory is, too.
-            true => std::mem::forget(self.lock),
-            false => drop(self.lock),
+        let still = join(self.preparer);
+        let reason = shared.poison.reason();
+        match still && reason.is_none() {
+            true => drop(self.lock),
+            // The store's handle, or the one that makes segments, was left to the end of the process, and so is the
+            // directory.
+            false => std::mem::forget(self.lock),
         }
-        shared.closed.send_replace(Some(done));
+        shared.set_closed(reason.map_or(Ok(()), |reason| Err(CloseError { reason })));
     }
+}
+
+/// Waits for the thread that makes segments: it may be in the middle of one, and the directory must be still before it is
+/// let go. Not for ever: a disk that hangs must not keep the end from being told.
+fn join(preparer: JoinHandle<()>) -> bool {
+    let started = Instant::now();
+    while !preparer.is_finished() && started.elapsed() < PREPARER_PATIENCE {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    preparer.is_finished()
 }
 
 /// Drops the store when the last read has let go of it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::*;
 use onefold_core::ExpectedVersion;
 use onefold_core::journal::{AppendError, Journal, JournalHealth, OpenError};
-use onefold_sled::{Disk, Durability, Medium, OpenJournalError};
+use onefold_sled::{Disk, Durability, Medium, OpenJournalError, SledJournal, Step};
 use parking_lot::{Condvar, Mutex};
 
 /// What the disk does from now on.
@@ -25,19 +25,32 @@ enum Script {
     Delay(Duration),
 }
 
+/// What goes wrong with a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Fail,
+    Panic,
+    Hang,
+}
+
 struct Scripted {
     script: Mutex<Script>,
+    fault: Mutex<Option<(Step, Fault)>>,
     changed: Condvar,
 }
 
 impl Scripted {
     fn new() -> Arc<Self> {
-        Arc::new(Scripted { script: Mutex::new(Script::Work), changed: Condvar::new() })
+        Arc::new(Scripted { script: Mutex::new(Script::Work), fault: Mutex::default(), changed: Condvar::new() })
     }
 
     fn play(&self, script: Script) {
         *self.script.lock() = script;
         self.changed.notify_all();
+    }
+
+    fn break_step(&self, fault: Option<(Step, Fault)>) {
+        *self.fault.lock() = fault;
     }
 }
 
@@ -71,6 +84,18 @@ impl Medium for Scripted {
                 Disk.sync(file)
             }
             _ => Disk.sync(file),
+        }
+    }
+
+    fn before(&self, step: Step) -> io::Result<()> {
+        let broken = || self.fault.lock().filter(|(broken, _)| *broken == step).map(|(_, fault)| fault);
+        while broken() == Some(Fault::Hang) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        match broken() {
+            Some(Fault::Fail) => Err(io::Error::from_raw_os_error(28)),
+            Some(Fault::Panic) => panic!("scripted"),
+            _ => Ok(()),
         }
     }
 }
@@ -256,4 +281,108 @@ async fn the_beacon_never_promises_what_the_redo_log_does_not_have() {
     copy_dir(&path, &copy);
     medium.play(Script::Work);
     assert_eq!(texts(&small(&copy).open().unwrap(), "a").await, ["kept"]);
+}
+
+/// A journal with some commits that are not in sled yet, in a directory of its own.
+async fn filled(medium: &Arc<Scripted>) -> (tempfile::TempDir, std::path::PathBuf, SledJournal) {
+    let (temporary, path) = dir();
+    let config = small(&path).medium(Arc::clone(medium) as Arc<dyn Medium>);
+    let journal = config.watchdog_timeout(Duration::from_millis(100)).open().unwrap();
+    fill(&journal, 5, 20, 20).await;
+    (temporary, path, journal)
+}
+
+/// Closing fails in time, and the journal is poisoned; what was acknowledged is there all the same.
+async fn check_close_fails(medium: &Scripted, path: &std::path::Path, journal: SledJournal) {
+    let closed = tokio::time::timeout(Duration::from_secs(10), journal.close()).await;
+    assert!(closed.expect("an end in time").is_err());
+    assert!(matches!(journal.health(), JournalHealth::Poisoned { .. }));
+    assert!(matches!(small(path).open(), Err(OpenJournalError::Locked { .. })));
+    let copy = path.with_file_name("copy");
+    copy_dir(path, &copy);
+    medium.break_step(None);
+    check_filled(&small(&copy).open().unwrap(), 5, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_closing_checkpoint_poisons() {
+    for step in [Step::Batch, Step::StoreSync, Step::Beacon] {
+        for fault in [Fault::Fail, Fault::Panic] {
+            if (step, fault) == (Step::Beacon, Fault::Panic) {
+                continue;
+            }
+            let medium = Scripted::new();
+            let (_temporary, path, journal) = filled(&medium).await;
+            medium.break_step(Some((step, fault)));
+            check_close_fails(&medium, &path, journal).await;
+        }
+    }
+}
+
+/// The thread that hangs is the one that brings the journal to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_ends_though_sled_or_the_beacon_hangs() {
+    for step in [Step::Batch, Step::StoreSync, Step::Beacon] {
+        let medium = Scripted::new();
+        let (_temporary, path, journal) = filled(&medium).await;
+        medium.break_step(Some((step, Fault::Hang)));
+        check_close_fails(&medium, &path, journal).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beacon_that_hangs_or_fails_poisons() {
+    for fault in [Fault::Fail, Fault::Hang] {
+        let medium = Scripted::new();
+        let (_temporary, _path, journal) = filled(&medium).await;
+        medium.break_step(Some((Step::Beacon, fault)));
+        note(&journal, "a", &["text"]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert!(matches!(journal.health(), JournalHealth::Poisoned { .. }), "{fault:?}");
+        medium.break_step(None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_at_a_new_segment_poisons() {
+    let medium = Scripted::new();
+    let (_temporary, path, journal) = filled(&medium).await;
+    medium.break_step(Some((Step::Segment, Fault::Fail)));
+    let opened = journal.open(&stream("a")).await.unwrap();
+    let mut stored = 0u64;
+    // The first segment was asked for before; the next one fails.
+    let error = loop {
+        match append(&journal, &opened.session, stored.into(), &[&"x".repeat(10_000)]).await {
+            Ok(_) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, AppendError::Unknown { .. }), "{error}");
+    assert!(matches!(journal.health(), JournalHealth::Poisoned { .. }));
+    assert_eq!(texts(&journal, "a").await.len() as u64, stored);
+    assert!(journal.close().await.is_err());
+    let copy = path.with_file_name("copy");
+    copy_dir(&path, &copy);
+    let journal = small(&copy).open().unwrap();
+    check_filled(&journal, 5, 20).await;
+    assert_eq!(texts(&journal, "a").await.len() as u64, stored);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_fails_poisons_and_reads_go_on() {
+    for fault in [Fault::Fail, Fault::Panic, Fault::Hang] {
+        let medium = Scripted::new();
+        let (_temporary, _path, journal) = filled(&medium).await;
+        medium.break_step(Some((Step::Batch, fault)));
+        let opened = journal.open(&stream("a")).await.unwrap();
+        let mut stored = 0u64;
+        while append(&journal, &opened.session, stored.into(), &[&"x".repeat(10_000)]).await.is_ok() {
+            stored += 1;
+        }
+        assert!(matches!(journal.health(), JournalHealth::Poisoned { .. }), "{fault:?}");
+        assert_eq!(texts(&journal, "a").await.len() as u64, stored);
+        check_filled(&journal, 5, 20).await;
+        assert!(journal.close().await.is_err());
+        medium.break_step(None);
+    }
 }

@@ -2,20 +2,22 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::segment::{self, Segment, SegmentHeader};
+use crate::medium::{Medium, Step};
 
 /// Files kept for recycling at most; more are deleted.
 const SPARES_MAX: usize = 3;
 
 /// What the writer, the checkpoint and the preparing thread tell each other.
-#[derive(Debug)]
 pub(crate) struct Preparer {
     dir: PathBuf,
     state: Mutex<State>,
     changed: Condvar,
+    medium: Arc<dyn Medium>,
 }
 
 #[derive(Debug, Default)]
@@ -27,8 +29,8 @@ struct State {
 }
 
 impl Preparer {
-    pub(crate) fn new(dir: PathBuf) -> Self {
-        Preparer { dir, state: Mutex::default(), changed: Condvar::new() }
+    pub(crate) fn new(dir: PathBuf, medium: Arc<dyn Medium>) -> Self {
+        Preparer { dir, state: Mutex::default(), changed: Condvar::new(), medium }
     }
 
     /// Asks for a segment.
@@ -82,7 +84,8 @@ impl Preparer {
             // use.
             let fits = |path: &PathBuf| path.metadata().is_ok_and(|metadata| metadata.len() == bytes);
             let spare = spare.and_then(|path| if fits(&path) { Some(path) } else { delete(&path) });
-            let ready = segment::prepare(&self.dir, header, bytes, spare);
+            let ready = self.medium.before(Step::Segment);
+            let ready = ready.and_then(|()| segment::prepare(&self.dir, header, bytes, spare));
             state = self.state.lock();
             state.ready = Some(ready);
             self.changed.notify_all();
