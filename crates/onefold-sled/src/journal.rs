@@ -28,7 +28,7 @@ use crate::shared::Shared;
 use crate::stats::{Counters, JournalStats};
 use crate::threads;
 use crate::writer::flight;
-use crate::writer::forming::new_session;
+use crate::writer::forming::first_session;
 use crate::writer::queue::{Entry, NotQueued, OpenRequest};
 
 /// How long dropping a journal waits for its threads.
@@ -117,10 +117,10 @@ impl Journal for SledJournal {
                 }
             }
             // A head that had no session since it came into memory has no append under way.
-            let had_session = std::mem::replace(&mut pin.head.state.lock().had_session, true);
-            if !had_session {
-                return Ok(new_session(pin));
-            }
+            let pin = match first_session(pin) {
+                Ok(opened) => return Ok(opened),
+                Err(pin) => pin,
+            };
             let (reply, answer) = oneshot::channel();
             match shared.queue.push(Entry::Open(OpenRequest { pin, reply })) {
                 Ok(()) => answer.await.unwrap_or(Err(OpenError::ShuttingDown)),

@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use onefold_core::journal::record::{self, PartPlace};
-use onefold_core::journal::{Append, AppendError, AppendPart, Appended, OpenedSession, Session, WriterEpoch};
+use onefold_core::journal::{
+    Append, AppendError, AppendPart, Appended, OpenedSession, Session, WeakSession, WriterEpoch,
+};
 use onefold_core::{CommitNumber, GlobalPosition, StreamVersion};
 use smallvec::SmallVec;
 
 use super::flight::{InHand, Pending};
 use super::queue::{Entry, OpenRequest};
 use crate::block::RECORD_BYTES_MAX;
-use crate::heads::{HeadPin, Heads, Place, StreamHead};
+use crate::heads::{HeadPin, HeadState, Heads, Place, StreamHead};
 use crate::redo::group::HEADER_BYTES;
 
 /// Versions between two entries of the sparse index: a commit that reaches a multiple of it gets one.
@@ -202,18 +204,36 @@ fn open(request: OpenRequest) -> Pending {
     Pending::Open { reply, opened: new_session(pin) }
 }
 
-/// A new session in place of the older one.
-pub(crate) fn new_session(pin: HeadPin) -> OpenedSession {
+/// A new session in place of the older one. Only for the writer: what was submitted under the older one is in a group.
+fn new_session(pin: HeadPin) -> OpenedSession {
     let head = Arc::clone(&pin.head);
-    let session = Session::new(head.stream.clone(), WriterEpoch::default(), SessionState { pin });
     let mut state = head.state.lock();
-    let older = state.session.replace(session.downgrade());
-    state.had_session = true;
-    let version = StreamVersion::new(state.place().version);
+    let (opened, older) = install(pin, &mut state);
     drop(state);
     // IMPORTANT: outside the lock, because dropping the last handle of a session locks its head.
     if let Some(older) = older.and_then(|older| older.upgrade()) {
         older.end();
     }
-    OpenedSession { session, head: version }
+    opened
+}
+
+/// A new session for a head that had none since it came into memory, so that no append to it is under way; else the pin.
+pub(crate) fn first_session(pin: HeadPin) -> Result<OpenedSession, HeadPin> {
+    let head = Arc::clone(&pin.head);
+    // IMPORTANT: looked up and installed under one lock: whoever comes second goes through the writer.
+    let mut state = head.state.lock();
+    if state.had_session {
+        drop(state);
+        return Err(pin);
+    }
+    let (opened, _) = install(pin, &mut state);
+    Ok(opened)
+}
+
+fn install(pin: HeadPin, state: &mut HeadState) -> (OpenedSession, Option<WeakSession>) {
+    let stream = pin.head.stream.clone();
+    let session = Session::new(stream, WriterEpoch::default(), SessionState { pin });
+    state.had_session = true;
+    let older = state.session.replace(session.downgrade());
+    (OpenedSession { session, head: StreamVersion::new(state.place().version) }, older)
 }
