@@ -142,7 +142,8 @@ impl SledConfig {
         /// How long a write or sync may take before the journal is poisoned and its appends answered as unknown; default
         /// 30 s, at least 10 ms.
         watchdog_timeout: Duration;
-        /// Free bytes of the disk below which appends are refused with `DiskLow`; default 256 MiB, may be 0.
+        /// Free bytes of the disk below which appends are refused with `DiskLow`; default 256 MiB, at least two segments, or
+        /// 0 to turn it off. It has to last for what is on its way when it is reached: a segment, and what sled writes.
         free_space_reserve_bytes: u64;
     }
 
@@ -190,6 +191,13 @@ impl SledConfig {
         }
         if self.segment_bytes > 1024 * MIB || self.group_bytes_max > 1024 * MIB {
             return Err("segment_bytes and group_bytes_max must be 1 GiB at most".to_owned());
+        }
+        let reserve_least = 2 * self.segment_bytes as u64;
+        if (1..reserve_least).contains(&self.free_space_reserve_bytes) {
+            let reserve = self.free_space_reserve_bytes;
+            return Err(format!(
+                "free_space_reserve_bytes must be 0 or at least two segments ({reserve_least}), it is {reserve}"
+            ));
         }
         if self.watchdog_timeout < Duration::from_millis(10) {
             return Err(format!("watchdog_timeout must be at least 10 ms, it is {:?}", self.watchdog_timeout));

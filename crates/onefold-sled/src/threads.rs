@@ -27,7 +27,7 @@ use crate::writer;
 
 /// Between two writes of the beacon, while there is something new. With the write itself it stays below 100 ms.
 const BEACON_PERIOD: Duration = Duration::from_millis(50);
-/// How often the free space is looked up.
+/// How often the free space is looked up, at least.
 const SPACE_PERIOD: Duration = Duration::from_secs(1);
 /// How long the end waits for reads in progress to let go of the store.
 const READS_PATIENCE: Duration = Duration::from_secs(5);
@@ -68,7 +68,9 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
 fn keep_beacon(shared: &Shared) {
     let mut looked = Instant::now();
     while let Some(new) = shared.tick.wait(SPACE_PERIOD) {
-        if looked.elapsed() >= SPACE_PERIOD {
+        // A segment's worth of bytes is a new segment, about.
+        let segment_bytes = shared.config.segment_bytes as u64;
+        if looked.elapsed() >= SPACE_PERIOD || shared.space.spent() >= segment_bytes {
             shared.space.refresh(&shared.config.path);
             looked = Instant::now();
         }

@@ -150,6 +150,7 @@ impl Writer {
         Counters::add(&shared.counters.groups, 1);
         Counters::add(&shared.counters.commits, commits.into());
         Counters::add(&shared.counters.bytes_written, bytes.len() as u64);
+        shared.space.spend(bytes.len() as u64);
         Ok(())
     }
 
