@@ -22,8 +22,20 @@ pub(crate) fn redo(dir: &Path) -> PathBuf {
 fn create_private(dir: &Path) -> Result<bool, OpenJournalError> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            make_private(dir);
+            Ok(false)
+        }
         Err(error) => Err(OpenJournalError::io("could not create", dir)(error)),
+    }
+}
+
+/// sled's files are readable by everybody; it is the directory that keeps them private. One that belongs to somebody else,
+/// a mounted volume for instance, stays as it is.
+fn make_private(dir: &Path) {
+    let is_private = dir.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0);
+    if !is_private && let Err(error) = std::fs::set_permissions(dir, Permissions::from_mode(0o700)) {
+        tracing::warn!(path = %dir.display(), %error, "the journal's directory is open to others, and stays so");
     }
 }
 
