@@ -226,10 +226,22 @@ async fn the_directory_is_private() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_was_there_becomes_private() {
+    let (_temporary, path) = dir();
+    std::fs::create_dir(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let journal = SledJournal::open(&path).unwrap();
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    drop(journal);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bounds_are_validated_by_name() {
     let (_temporary, path) = dir();
     let error = SledJournal::builder(&path).segment_bytes(1).open().unwrap_err();
     assert!(matches!(&error, OpenJournalError::Config(message) if message.starts_with("segment_bytes")), "{error}");
+    let error = SledJournal::builder(&path).free_space_reserve_bytes(100 << 20).open().unwrap_err();
+    assert!(matches!(&error, OpenJournalError::Config(message) if message.starts_with("free_space")), "{error}");
     assert!(!path.exists());
 }
 
@@ -280,4 +292,53 @@ async fn a_block_beyond_the_mark_is_damage() {
     db.flush().unwrap();
     drop(db);
     assert!(matches!(open_error(&path), OpenJournalError::Damaged { .. }));
+}
+
+/// Looking for the first commit behind a checkpoint, the feed probes commits that it will never hand out: one of them
+/// could be damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_behind_damage_is_read() {
+    const COMMITS: u64 = 400;
+    let (_temporary, path) = dir();
+    let journal = small(&path).open().unwrap();
+    fill(&journal, 1, usize::try_from(COMMITS).unwrap(), 200).await;
+    journal.close().await.unwrap();
+    drop(journal);
+    let db = sled::Config::new().path(&path).open().unwrap();
+    let blocks: Vec<_> = db.scan_prefix(b"L").map(Result::unwrap).collect();
+    let first = |index: usize| u64::from_be_bytes(blocks[index].0[1..9].try_into().unwrap());
+    // Two blocks around the middle, where the first probe goes.
+    let middle = (0..blocks.len()).rfind(|index| first(*index) <= COMMITS / 2).unwrap();
+    for (key, value) in &blocks[middle..middle + 2] {
+        let mut damaged = value.to_vec();
+        damaged[0] ^= 1;
+        db.insert(key, damaged).unwrap();
+    }
+    db.flush().unwrap();
+    drop(db);
+    let (damaged, whole) = (first(middle), first(middle + 2));
+    let journal = small(&path).open().unwrap();
+    let read = async |after: u64| -> Vec<Result<_, ReadError>> {
+        journal.read_all(&Checkpoint::after(onefold_core::GlobalPosition::new(after))).collect().await
+    };
+    // One event per commit: positions are commit numbers.
+    for after in [whole - 1, whole, whole + 5, COMMITS - 1] {
+        let items = read(after).await;
+        assert_eq!(items.len() as u64, COMMITS - after, "after {after}");
+        assert!(items.iter().all(Result::is_ok), "after {after}");
+    }
+    assert!(read(COMMITS).await.is_empty());
+    for after in [1, damaged - 2] {
+        let items = read(after).await;
+        assert_eq!(items.len() as u64, damaged - after, "after {after}");
+        assert!(ends_in_damage(&items));
+    }
+    for after in [damaged - 1, damaged, whole - 2] {
+        let items = read(after).await;
+        assert!(items.len() == 1 && ends_in_damage(&items), "after {after}");
+    }
+}
+
+fn ends_in_damage<T>(items: &[Result<T, ReadError>]) -> bool {
+    matches!(items.last(), Some(Err(ReadError::Damaged { .. })))
 }

@@ -146,18 +146,59 @@ impl<I: Iterator<Item = Result<(Bytes, Bytes), crate::store::StoreError>>> Block
 
 /// The first commit, up to `end`, with an event beyond `position`.
 fn first_commit_after(reader: &mut Reader, position: u64, end: u64) -> Result<u64, ReadError> {
-    let (mut low, mut high) = (1, end + 1);
     if position == 0 {
         return Ok(1);
     }
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let record = reader.record(middle)?;
-        let view = RecordView::parse(&record).map_err(|error| damaged(None, middle, error.to_string()))?;
-        match view.first_position().get() + view.event_count() <= position + 1 {
-            true => low = middle + 1,
-            false => high = middle,
+    if position >= reader.shared.durable_position().position.get() {
+        return Ok(end + 1);
+    }
+    // The answer is in `low..=high`, and `high` is right if no commit in `low..probes_end` is.
+    let (mut low, mut high, mut probes_end) = (1, end + 1, end + 1);
+    while low < probes_end {
+        let middle = low + (probes_end - low) / 2;
+        match probe(reader, middle, probes_end)? {
+            Some(probe) if probe.last <= position => low = probe.commit + 1,
+            // Positions are dense: nothing before this commit goes beyond.
+            Some(probe) if probe.first <= position + 1 => (high, probes_end) = (probe.commit, low),
+            // Beyond; or from the middle on there is damage, and what can be read behind it is too late: if nothing before
+            // the damage is beyond, the reading begins with it.
+            _ => (high, probes_end) = (middle, middle),
         }
     }
-    Ok(low)
+    Ok(high.max(low))
+}
+
+/// Where a commit's events are.
+struct Probe {
+    commit: u64,
+    first: u64,
+    last: u64,
+}
+
+/// The first commit from `from` on, and before `end`, that can be read: damage is passed block by block.
+fn probe(reader: &mut Reader, from: u64, end: u64) -> Result<Option<Probe>, ReadError> {
+    let mut commit = from;
+    while commit < end {
+        match probe_one(reader, commit) {
+            Err(ReadError::Damaged { .. }) => commit = next_block(reader, commit)?,
+            probe => return probe.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+fn probe_one(reader: &mut Reader, commit: u64) -> Result<Probe, ReadError> {
+    let record = reader.record(commit)?;
+    let view = RecordView::parse(&record).map_err(|error| damaged(None, commit, error.to_string()))?;
+    let first = view.first_position().get();
+    Ok(Probe { commit, first, last: first + view.event_count() - 1 })
+}
+
+/// The first commit of the block behind the one with `commit`, or of what is still in memory.
+fn next_block(reader: &Reader, commit: u64) -> Result<u64, ReadError> {
+    let applied = reader.shared.applied.load(Ordering::Acquire);
+    let mut entries = reader.store.range(&keys::log(commit + 1, 0), &keys::log(applied, 0));
+    let key = entries.next().transpose().map_err(storage)?.map(|(key, _)| key);
+    let next = key.and_then(|key| keys::parse_log(&key)).map_or(applied + 1, |(first, _)| first);
+    Ok(next.max(commit + 1))
 }
