@@ -192,3 +192,22 @@ async fn long_panic_message_is_cut() {
     assert!(world.runtime.quarantined()[0].reason.len() < 1_200);
     world.end().await;
 }
+
+/// P6: a journal must not panic. Should one do so under a caller, that caller is alone with it.
+#[tokio::test(start_paused = true)]
+async fn journal_that_panics_at_a_caller_stops_nobody_else() {
+    use crate::support::{Add, Seen, SlowJournal, World, settle};
+    let (journal, valve) = SlowJournal::new();
+    valve.open();
+    let world = World::on(std::sync::Arc::new(journal), Config::default()).await;
+    world.tallies.version("a").await.unwrap();
+    valve.panic_at_next();
+    let mut ask = Box::pin(world.tallies.ask("a", Add(1)));
+    assert!(catch_unwind(AssertUnwindSafe(|| poll_once(ask.as_mut()))).is_err());
+    drop(ask);
+    let started = tokio::time::Instant::now();
+    assert_eq!(world.tallies.ask("a", Add(1)).await, Ok(Seen::at(1, 1)), "rebuilt, without what was lost");
+    assert_eq!(started.elapsed(), std::time::Duration::ZERO);
+    settle().await;
+    world.end().await;
+}

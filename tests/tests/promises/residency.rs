@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{join_all, pending};
 use onefold::{Aggregate, Config, Error, NotStoredReason};
+use onefold_testkit::faults::{Gate, OpenFault, When};
 
 use crate::support::{Add, Do, Happened, Seen, World, reason, settle};
 
@@ -232,5 +233,39 @@ async fn place_is_handed_over_after_a_crash() {
     assert_eq!(world.tallies.ask("b", Add(1)).await, Ok(Seen::at(1, 1)));
     assert_eq!(started.elapsed().as_millis(), 100);
     crash.await.unwrap().unwrap_err();
+    world.end().await;
+}
+
+/// P14: whatever a state claims to weigh, the sum of it all makes sense.
+#[tokio::test(start_paused = true)]
+async fn weights_beyond_all_bounds_are_only_heavy() {
+    let world = World::start().await;
+    for id in 0..5 {
+        assert_eq!(world.tallies.ask(format!("t{id}"), weighing(usize::MAX - 5)).await, Ok(()));
+        assert_eq!(world.tallies.ask(format!("t{id}"), Add(1)).await.map(|seen| seen.sum), Ok(1));
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(world.runtime.stats().resident <= 1, "{:?}", world.runtime.stats());
+    world.end().await;
+}
+
+/// P14: an aggregate that is being brought back is not idle, though all who asked for it have left.
+#[tokio::test(start_paused = true)]
+async fn recovery_whose_callers_left_keeps_its_place() {
+    let (world, faults) = World::faulty(Config { resident_max: 1, ..Config::default() }).await;
+    let gate = Gate::closed();
+    faults.open(When::nth(1), OpenFault::Hold(gate.clone()));
+    for _ in 0..99 {
+        // So many that their husks are swept out, three times 33.
+        let mut ask = Box::pin(world.tallies.ask("a", Add(1)));
+        assert!(crate::support::poll_once(ask.as_mut()).is_pending());
+        settle().await;
+    }
+    let newcomer = tokio::spawn(world.tallies.ask("b", Add(1)));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!newcomer.is_finished(), "the only place is taken");
+    gate.open();
+    assert_eq!(newcomer.await.unwrap(), Ok(Seen::at(1, 1)));
+    assert_eq!(world.runtime.stats().resident, 1);
     world.end().await;
 }

@@ -27,21 +27,8 @@ pub(crate) async fn live<A: Aggregate>(kind: Arc<Kind<A>>, slot: Arc<Slot<A>>) {
     let _alive = slot.shared.stats.actor();
     let mut death = Death(Some(&slot));
     loop {
-        if slot.needs_recovery() {
-            if !poll_fn(|cx| slot.poll_work(cx)).await {
-                break;
-            }
-            // Boxed, so that an idle instance does not keep the room that its recovery took.
-            match Box::pin(recovery::recover(&kind, &slot)).await {
-                Ok(instance) => slot.rest(instance),
-                Err(failure) => {
-                    failure.tell(&kind, &slot);
-                    if slot.close_if_empty() {
-                        break;
-                    }
-                    continue;
-                }
-            }
+        if slot.needs_recovery() && !bring_back(&kind, &slot).await {
+            break;
         }
         match serve(&slot).await {
             Ended::Dozing => {
@@ -60,6 +47,24 @@ pub(crate) async fn live<A: Aggregate>(kind: Arc<Kind<A>>, slot: Arc<Slot<A>>) {
         }
     }
     telemetry::passivation_span(&slot.stream).in_scope(|| drop(death));
+}
+
+/// Waits for a call, and recovers the instance for it. False at the end of the slot.
+async fn bring_back<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> bool {
+    while poll_fn(|cx| slot.poll_work(cx)).await {
+        // Boxed, so that an idle instance does not keep the room that its recovery took.
+        match Box::pin(recovery::recover(kind, slot)).await {
+            Ok(instance) => {
+                slot.rest(instance);
+                return true;
+            }
+            Err(failure) => failure.tell(kind, slot),
+        }
+        if slot.close_if_empty() {
+            break;
+        }
+    }
+    false
 }
 
 /// Serves until the state is lost or the slot closes. Between turns the instance rests in the slot, where a caller may take

@@ -58,6 +58,9 @@ pub(crate) enum Pushed<A: Aggregate> {
 /// Husks beyond this and as many as calls are swept out of a queue, so that callers who come and leave don't fill it.
 const HUSKS_KEPT: usize = 16;
 
+/// A state that claims more is too heavy as it is; the sum of all stays within its type.
+const WEIGHT_MAX: usize = 1 << 40;
+
 static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
 
 impl<A: Aggregate> Slot<A> {
@@ -189,6 +192,7 @@ impl<A: Aggregate> Slot<A> {
 
     /// Takes note of what the state weighs now.
     pub(crate) fn weigh(&self, weight: usize) {
+        let weight = weight.min(WEIGHT_MAX);
         let before = self.weight.load(Ordering::Relaxed);
         if weight != before {
             self.weight.store(weight, Ordering::Relaxed);

@@ -36,6 +36,8 @@ struct Held {
     count: watch::Sender<usize>,
     /// How many streams are being read, and how many were at most.
     reads: Mutex<(usize, usize)>,
+    /// Whether the next append panics.
+    panics: Mutex<bool>,
     /// Whether it was dropped within tokio, once it was.
     dropped: watch::Sender<Option<bool>>,
 }
@@ -75,8 +77,8 @@ impl SlowJournal {
         let inner = MemoryJournal::new();
         let (appends, open, count) = (Mutex::default(), Mutex::new(false), watch::Sender::new(0));
         let (inner_too, reads) = (inner.clone(), Mutex::default());
-        let dropped = watch::Sender::new(None);
-        let valve = Valve(Arc::new(Held { inner: inner_too, appends, open, count, reads, dropped }));
+        let (panics, dropped) = (Mutex::new(false), watch::Sender::new(None));
+        let valve = Valve(Arc::new(Held { inner: inner_too, appends, open, count, reads, panics, dropped }));
         (SlowJournal { inner, valve: valve.clone() }, valve)
     }
 }
@@ -106,6 +108,11 @@ impl Valve {
         self.0.reads.lock().1
     }
 
+    /// The next append panics.
+    pub(crate) fn panic_at_next(&self) {
+        *self.0.panics.lock() = true;
+    }
+
     /// Waits until the journal is dropped; whether that happened within tokio.
     pub(crate) async fn dropped(&self) -> bool {
         let mut dropped = self.0.dropped.subscribe();
@@ -130,6 +137,7 @@ impl Journal for SlowJournal {
     }
 
     fn append(&self, append: Append) -> Result<(), Append> {
+        assert!(!std::mem::take(&mut *self.valve.0.panics.lock()), "the journal panics, on purpose");
         let open = self.valve.0.open.lock();
         if *open {
             return self.inner.append(append);

@@ -21,10 +21,11 @@ impl<A: Aggregate> Slot<A> {
         std::iter::from_fn(|| calls.pop()).for_each(|call| call.answer(error()));
     }
 
-    /// Closes if nothing waits and nothing is in flight; the actor ends then.
+    /// Closes if nothing waits, nothing is in flight and nobody is at work; the actor ends then.
     pub(crate) fn close_if_idle(&self) -> bool {
         let mut queue = self.queue.lock();
-        if queue.mode != Mode::Resident || !queue.is_idle() || queue.broken {
+        let at_work = matches!(queue.memory, Memory::Away | Memory::Begun(_));
+        if queue.mode != Mode::Resident || !queue.is_idle() || queue.broken || at_work {
             return false;
         }
         queue.mode = Mode::Closed;

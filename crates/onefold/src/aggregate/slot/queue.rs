@@ -53,7 +53,7 @@ pub(super) enum Memory<A: Aggregate> {
     Absent,
     /// Nobody runs.
     Resting(Box<Instance<A>>),
-    /// Somebody runs on it: the actor, or a caller that found it at rest.
+    /// Somebody is at work: the actor, which runs or recovers; or a caller that found the instance at rest.
     Away,
     /// A caller has begun a run that was not ready at once; the actor is to go on with it.
     Begun(Run<A>),

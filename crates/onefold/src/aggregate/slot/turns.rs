@@ -35,8 +35,11 @@ impl<A: Aggregate> Slot<A> {
         // Those whose callers have left are not worth a recovery.
         _husks = queue.take_husks();
         if !queue.calls.is_empty() {
+            queue.memory = Memory::Away;
             return Poll::Ready(true);
         }
+        // A recovery may have failed.
+        queue.memory = Memory::Absent;
         if queue.is_idle() && self.shared.residency.has_line() {
             // Without an instance, after a crash: others make better use of the place.
             queue.mode = Mode::Closed;
