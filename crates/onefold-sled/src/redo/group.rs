@@ -59,7 +59,6 @@ fn header_crc(group: &[u8], salt: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(salt as u32, &group[..4]), &group[8..44])
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the high half")]
 fn group_crc(header: &GroupHeader, group: &[u8], salt: u64) -> u32 {
     let seed = crc32c::crc32c_append((salt >> 32) as u32, &header.generation.to_le_bytes());
     let seed = crc32c::crc32c_append(seed, &header.number.to_le_bytes());
