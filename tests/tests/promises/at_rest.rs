@@ -49,10 +49,22 @@ async fn handler_runs_where_it_is_polled_when_the_aggregate_is_at_rest() {
     let mut ask = Box::pin(world.tallies.ask("a", hesitant(0, &counts)));
     let _first = poll_once(ask.as_mut());
     assert_eq!(counted(&counts), [1, 1]);
+    let mut second = Box::pin(world.tallies.ask("a", hesitant(0, &counts)));
+    assert!(poll_once(second.as_mut()).is_pending());
+    assert_eq!(counted(&counts), [2, 2], "with an append in flight, too, while there is no actor");
+    let mut hesitates = Box::pin(world.tallies.ask("a", hesitant(1, &counts)));
+    assert!(poll_once(hesitates.as_mut()).is_pending());
+    let mut queued = Box::pin(world.tallies.ask("a", hesitant(0, &counts)));
+    assert!(poll_once(queued.as_mut()).is_pending());
+    assert_eq!(counted(&counts), [3, 2], "behind a run that waits it is queued");
+    let answers = (ask.await, second.await, hesitates.await, queued.await);
+    assert_eq!(answers, (Ok(Seen::at(1, 1)), Ok(Seen::at(2, 2)), Ok(Seen::at(3, 3)), Ok(Seen::at(4, 4))));
+    let mut in_flight = Box::pin(world.tallies.ask("a", hesitant(0, &counts)));
+    assert!(poll_once(in_flight.as_mut()).is_pending());
     let mut busy = Box::pin(world.tallies.ask("a", hesitant(0, &counts)));
     assert!(poll_once(busy.as_mut()).is_pending());
-    assert_eq!(counted(&counts), [1, 1], "with an append in flight it is queued");
-    assert_eq!((ask.await, busy.await), (Ok(Seen::at(1, 1)), Ok(Seen::at(2, 2))));
+    assert_eq!(counted(&counts), [5, 5], "with an actor about and an append in flight it is queued");
+    assert_eq!((in_flight.await, busy.await), (Ok(Seen::at(5, 5)), Ok(Seen::at(6, 6))));
     world.end().await;
 }
 

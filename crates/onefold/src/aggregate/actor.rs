@@ -11,6 +11,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime};
 
 use super::serving;
 use super::slot::Slot;
+use crate::error::NotStoredReason;
 
 /// Spawns the actor of a slot. The caller makes sure that this happens once per slot.
 ///
@@ -25,7 +26,7 @@ pub(crate) fn spawn<A: Aggregate>(slot: Arc<Slot<A>>) {
         actor.send_message(Run).map_err(|error| error.to_string())
     });
     if let Err(reason) = started {
-        slot.abandon(&reason);
+        slot.abandon(&NotStoredReason::RecoveryFailed { reason });
     }
 }
 
@@ -45,7 +46,7 @@ struct Life<A: Aggregate>(Option<Arc<Slot<A>>>);
 impl<A: Aggregate> Drop for Life<A> {
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            slot.abandon("the tokio runtime that it lives on has ended");
+            slot.abandon(&NotStoredReason::ShuttingDown);
         }
     }
 }
@@ -65,7 +66,7 @@ impl<A: Aggregate> Actor for Incarnation<A> {
             match slot.kind() {
                 // Boxed, because ractor moves this future through several of its own, each with room for it.
                 Some(kind) => Box::pin(serving::live(kind, slot)).await,
-                None => slot.abandon("the runtime is gone"),
+                None => slot.abandon(&NotStoredReason::ShuttingDown),
             }
         }
         myself.drain()?;

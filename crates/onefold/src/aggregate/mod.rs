@@ -18,9 +18,8 @@
 //! ```
 //!
 //! Between two runs the instance rests in the slot. Whoever takes it out is the only one who runs: the actor; or a caller
-//! that finds it at rest, with nobody waiting and nothing in flight, and runs its own call at its first poll
-//! (`docs/adr/0008`). An actor that had nothing to do for a second goes, and its instance stays; the next one finds it where it
-//! rests (`docs/adr/0009`).
+//! that finds it at rest, with nobody waiting, and runs its own call at its first poll (`docs/adr/0008`). An actor with
+//! nothing to do goes, and its instance stays; the next one finds it where it rests (`docs/adr/0009`).
 //!
 //! The slot belongs to the aggregate, not to an incarnation: panics and recovery leave its queue untouched, and it closes
 //! only when it is empty with nothing in flight. That is what makes passivation lose nothing and keeps the order.

@@ -263,6 +263,8 @@ impl<A: Aggregate> Resident for Slot<A> {
             return;
         }
         queue.mode = Mode::Resident;
+        // It comes to recover, and to run what waits for that. Only one that is called for later stays about.
+        queue.dozes = true;
         let summon = queue.summon(&self);
         drop(queue);
         summon.carry_out();

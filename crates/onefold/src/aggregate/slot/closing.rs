@@ -95,9 +95,8 @@ impl<A: Aggregate> Slot<A> {
     }
 
     /// The actor could not be started, or ended by force: nothing will ever serve this slot again.
-    pub(crate) fn abandon(&self, reason: &str) {
-        let reason = || NotStoredReason::RecoveryFailed { reason: reason.to_owned() };
-        self.close_now(|| Error::not_stored(&self.stream, None, reason()));
+    pub(crate) fn abandon(&self, reason: &NotStoredReason) {
+        self.close_now(|| Error::not_stored(&self.stream, None, reason.clone()));
         self.forget_memory();
         self.retire();
     }

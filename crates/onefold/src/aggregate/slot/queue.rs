@@ -135,10 +135,11 @@ impl<A: Aggregate> Queue<A> {
 
     /// Takes the instance for a caller that would run its call at once: nobody is before it, and nothing is amiss.
     ///
-    /// Nothing in flight either: a busy aggregate is quicker when its actor runs the calls in turns than when callers on
-    /// several threads pass it around.
+    /// With an actor about, nothing in flight either: a busy aggregate is quicker when its actor runs the calls in turns than
+    /// when callers on several threads pass it around.
     pub(super) fn begin(&mut self) -> Option<Box<Instance<A>>> {
-        if self.mode != Mode::Resident || self.broken || self.in_flight > 0 || !self.calls.is_empty() {
+        let is_busy = self.in_flight > 0 && !matches!(self.actor, Attendance::Absent);
+        if self.mode != Mode::Resident || self.broken || is_busy || !self.calls.is_empty() {
             return None;
         }
         self.take_to_run()
