@@ -209,7 +209,7 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
         let answer = match call.poll_answer(cx) {
             Poll::Ready(answer) => answer,
             Poll::Pending => {
-                let reason = if shared.releaser.has_ended() || shared.deadlines.has_ended() {
+                let reason = if shared.deadlines.has_ended() {
                     NotStoredReason::ShuttingDown
                 } else if this.ticket.is_some() {
                     if Instant::now() < call.deadline {

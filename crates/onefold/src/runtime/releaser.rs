@@ -5,7 +5,6 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use onefold_core::journal::AppendOutcome;
@@ -31,8 +30,6 @@ const WARMED: usize = 16;
 /// See the module.
 pub(crate) struct Releaser {
     state: Mutex<State>,
-    /// The tokio runtime has dropped the task.
-    ended: AtomicBool,
 }
 
 struct State {
@@ -47,8 +44,8 @@ struct State {
 impl Releaser {
     pub(super) fn start(tokio: &Handle) -> Arc<Self> {
         let state = State { released: Vec::new(), task: None, closing: false, task_gone: false };
-        let releaser = Arc::new(Releaser { state: Mutex::new(state), ended: AtomicBool::new(false) });
-        tokio.spawn(run(Ending { releaser: releaser.clone(), batch: Vec::new(), by_itself: false }));
+        let releaser = Arc::new(Releaser { state: Mutex::new(state) });
+        tokio.spawn(run(Ending { releaser: releaser.clone(), batch: Vec::new() }));
         releaser
     }
 
@@ -65,11 +62,6 @@ impl Releaser {
         if let Some(task) = task {
             task.wake();
         }
-    }
-
-    /// Whether the tokio runtime has ended, and with it all timers.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
     }
 
     /// Ends the task when it has nothing left to do; from then on acknowledgements are passed on where they arrive.
@@ -117,12 +109,10 @@ impl Releaser {
 struct Ending {
     releaser: Arc<Releaser>,
     batch: Vec<Released>,
-    by_itself: bool,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.releaser.ended.store(!self.by_itself, Ordering::Release);
         // The batch is reversed: the oldest is its last.
         self.batch.drain(..).rev().for_each(|(call, outcome)| call.release(outcome));
         self.releaser.finish();
@@ -141,9 +131,8 @@ fn warm(batch: &[Released]) {
 
 async fn run(mut ending: Ending) {
     loop {
-        let Ending { releaser, batch, by_itself } = &mut ending;
+        let Ending { releaser, batch } = &mut ending;
         if poll_fn(|cx| releaser.poll_released(cx, batch)).await.is_none() {
-            *by_itself = true;
             return;
         }
         let mut since_yield = 0;

@@ -5,7 +5,7 @@ use onefold_core::Aggregate;
 use super::super::instance::Instance;
 use super::super::panics::drop_guarded;
 use super::Slot;
-use super::queue::{Attendance, Memory, Mode};
+use super::queue::{Attendance, Memory, Mode, Summon};
 use crate::error::{Error, NotStoredReason};
 use crate::telemetry;
 
@@ -29,13 +29,11 @@ impl<A: Aggregate> Slot<A> {
             return false;
         }
         queue.mode = Mode::Closed;
-        let actor = queue.take_waiting();
+        let summon = queue.summon_waiting();
         let dozes = matches!(queue.actor, Attendance::Absent);
         let instance = if dozes { queue.take_resting(Memory::Absent) } else { None };
         drop(queue);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
+        summon.carry_out();
         if dozes {
             telemetry::passivation_span(&self.stream).in_scope(|| instance.into_iter().for_each(Instance::discard));
         }
@@ -49,12 +47,10 @@ impl<A: Aggregate> Slot<A> {
         if !queue.can_doze() {
             return;
         }
-        let actor = queue.take_waiting();
-        queue.dozes = actor.is_some();
+        let summon = queue.summon_waiting();
+        queue.dozes = matches!(summon, Summon::Wake(_));
         drop(queue);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
+        summon.carry_out();
     }
 
     /// Closes if no call waits, whatever the reason of the end. Returns whether it is closed now.
@@ -71,12 +67,10 @@ impl<A: Aggregate> Slot<A> {
         let mut queue = self.queue.lock();
         let dozes = queue.mode == Mode::Resident && matches!(queue.actor, Attendance::Absent);
         queue.mode = Mode::Closed;
-        let actor = queue.take_waiting();
+        let summon = queue.summon_waiting();
         drop(queue);
         self.fail_waiting(error);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
+        summon.carry_out();
         if dozes {
             self.forget_memory();
         }

@@ -193,23 +193,20 @@ impl<A: Aggregate> Queue<A> {
 
     /// The actor is to look.
     pub(super) fn summon(&mut self, slot: &Arc<Slot<A>>) -> Summon<A> {
-        if self.mode != Mode::Resident && matches!(self.actor, Attendance::Absent) {
-            return Summon::Nothing;
+        if self.mode == Mode::Resident && matches!(self.actor, Attendance::Absent) {
+            self.actor = Attendance::Awake;
+            return Summon::Spawn(slot.clone());
         }
-        match std::mem::replace(&mut self.actor, Attendance::Awake) {
-            Attendance::Awake => Summon::Nothing,
-            Attendance::Waiting(actor) => Summon::Wake(actor),
-            Attendance::Absent => Summon::Spawn(slot.clone()),
-        }
+        self.summon_waiting()
     }
 
-    /// Wakes the actor, if there is one that waits.
-    pub(super) fn take_waiting(&mut self) -> Option<Waker> {
+    /// The actor is to look, if there is one: none is spawned.
+    pub(super) fn summon_waiting(&mut self) -> Summon<A> {
         match std::mem::replace(&mut self.actor, Attendance::Awake) {
-            Attendance::Waiting(actor) => Some(actor),
+            Attendance::Waiting(actor) => Summon::Wake(actor),
             other => {
                 self.actor = other;
-                None
+                Summon::Nothing
             }
         }
     }
