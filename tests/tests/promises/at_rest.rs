@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{join_all, pending};
+use futures_util::future::join_all;
 use onefold::{Aggregate, Config, Error, NotStoredReason};
 use onefold_testkit::faults::{AppendFault, Gate, When};
 use parking_lot::Mutex;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Add, Do, Happened, Random, Seen, Spend, World, block_on, poll_once, reason, settle};
+use crate::support::{Add, Do, Happened, Random, Seen, Spend, World, block_on, endless, poll_once, reason, settle};
 
 /// Adds one after so many yields; counts how often it began and ended.
 fn hesitant(yields: u32, counts: &Arc<[AtomicU64; 2]>) -> Do<Seen> {
@@ -34,10 +34,6 @@ fn hesitant(yields: u32, counts: &Arc<[AtomicU64; 2]>) -> Do<Seen> {
 
 fn counted(counts: &[AtomicU64; 2]) -> [u64; 2] {
     [0, 1].map(|index| counts[index].load(Ordering::SeqCst))
-}
-
-fn endless() -> Do<Seen> {
-    Do::new(|tally, _| pending::<()>().map(move |()| Ok(tally.reply(|_| Seen::at(0, 0)))).boxed())
 }
 
 /// At rest a handler that is ready at once runs where it is polled; so all of this module happens at the caller.

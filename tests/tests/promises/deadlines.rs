@@ -3,33 +3,12 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{join_all, pending};
+use futures_util::future::join_all;
 use onefold::{Aggregate, Config, Error, NotStoredReason};
 use onefold_testkit::faults::{AppendFault, Gate, When};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use crate::support::{Add, Do, Happened, Seen, Spend, World, reason, settle};
-
-/// A handler that takes its time.
-fn slow(time: Duration) -> Do<Seen> {
-    Do::new(move |tally, _| {
-        async move {
-            sleep(time).await;
-            Ok(tally.emit(Happened::Added { amount: 1 }).reply(|tally| Seen::at(tally.count, tally.sum)))
-        }
-        .boxed()
-    })
-}
-
-fn endless() -> Do<()> {
-    Do::new(|tally, _| {
-        async move {
-            pending::<()>().await;
-            Ok(tally.emit_all([]))
-        }
-        .boxed()
-    })
-}
+use crate::support::{Add, Do, Seen, Spend, World, endless, reason, settle, slow};
 
 /// P6: nobody waits for ever: there is a default deadline.
 #[tokio::test(start_paused = true)]

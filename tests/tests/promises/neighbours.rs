@@ -3,16 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{join_all, pending};
-use onefold::{Aggregate, Config, NotStoredReason};
+use futures_util::future::join_all;
+use onefold::{Config, NotStoredReason};
 use onefold_testkit::faults::{AppendFault, FaultyJournal, Gate, OpenFault, ReadFault, When};
 
-use crate::support::{Add, Do, Forged, Seen, World, reason, settle, stream};
-
-fn endless() -> Do<()> {
-    Do::new(|tally, _| pending::<()>().map(move |()| Ok(tally.emit_all([]))).boxed())
-}
+use crate::support::{Add, Forged, Seen, World, endless, reason, settle, stream};
 
 /// P15: an aggregate whose handler never returns stops nobody else.
 #[tokio::test(start_paused = true)]

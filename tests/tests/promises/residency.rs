@@ -3,17 +3,13 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{join_all, pending};
+use futures_util::future::join_all;
 use onefold::{Aggregate, Config, Error, NotStoredReason};
 use onefold_testkit::faults::{Gate, OpenFault, When};
 
-use crate::support::{Add, Do, Happened, Seen, World, reason, settle};
+use crate::support::{Add, Do, Happened, Seen, World, endless, reason, settle};
 
 const MIB: usize = 1024 * 1024;
-
-fn endless() -> Do<Seen> {
-    Do::new(|tally, _| pending::<()>().map(move |()| Ok(tally.reply(|_| Seen::at(0, 0)))).boxed())
-}
 
 /// At the limit an idle one makes room, the least recently used first.
 #[tokio::test(start_paused = true)]

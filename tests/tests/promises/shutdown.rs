@@ -2,27 +2,12 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{join_all, pending};
-use onefold::{Aggregate, Config, Error, NotStoredReason, Runtime};
+use futures_util::future::join_all;
+use onefold::{Config, Error, NotStoredReason, Runtime};
 use onefold_testkit::faults::{AppendFault, Gate, OpenFault, When};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use crate::support::{Add, Do, Happened, Seen, Tally, World, capture, reason, settle};
-
-fn slow(time: Duration) -> Do<Seen> {
-    Do::new(move |tally, _| {
-        async move {
-            sleep(time).await;
-            Ok(tally.emit(Happened::Added { amount: 1 }).reply(|tally| Seen::at(tally.count, tally.sum)))
-        }
-        .boxed()
-    })
-}
-
-fn endless() -> Do<Seen> {
-    Do::new(|tally, _| pending::<()>().map(move |()| Ok(tally.reply(|_| Seen::at(0, 0)))).boxed())
-}
+use crate::support::{Add, Seen, Tally, World, capture, endless, reason, settle, slow};
 
 /// P6: a graceful shutdown lets everything that was accepted come to its end.
 #[tokio::test(start_paused = true)]

@@ -2,10 +2,14 @@
 //! [`Do`] runs whatever handler the test writes.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::pending;
 use onefold::{Aggregate, Aggregates, Context, Decision, Event, Handle, StreamVersion};
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 /// The state: what it shows tells every lost, doubled or misplaced event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,6 +147,22 @@ impl<R: Send + 'static> Handle<Do<R>> for Tally {
     async fn handle(&self, Do(handler): Do<R>, cx: &Context<Self>) -> Result<Decision<Self, R>, No> {
         handler(self, cx).await
     }
+}
+
+/// A handler that is never ready.
+pub(crate) fn endless() -> Do<Seen> {
+    Do::new(|tally, _| pending::<()>().map(move |()| Ok(tally.reply(|_| Seen::at(0, 0)))).boxed())
+}
+
+/// A handler that takes its time, then adds one.
+pub(crate) fn slow(time: Duration) -> Do<Seen> {
+    Do::new(move |tally, _| {
+        async move {
+            sleep(time).await;
+            Ok(tally.emit(Happened::Added { amount: 1 }).reply(|tally| Seen::at(tally.count, tally.sum)))
+        }
+        .boxed()
+    })
 }
 
 /// A forger who writes what a [`Tally`] cannot read, into the same streams.
