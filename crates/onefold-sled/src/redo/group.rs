@@ -105,15 +105,17 @@ mod tests {
 
     const SALT: u64 = 0x1234_5678_9abc_def0;
 
+    fn header(length: u32) -> GroupHeader {
+        GroupHeader { generation: 3, number: 7, first_commit: 40, commits: 2, length, previous_crc: 99 }
+    }
+
     /// A client's payload lies in the log at a multiple of 64 bytes, too: made to look like a later group, it was taken
     /// for evidence of damage.
     #[test]
     fn a_group_does_not_verify_without_its_salt() {
         let mut bytes = vec![0; HEADER_BYTES];
         bytes.extend_from_slice(b"made by a client");
-        let header =
-            GroupHeader { generation: 3, number: 7, first_commit: 40, commits: 2, length: 16, previous_crc: 99 };
-        seal(&mut bytes, &header, 0);
+        seal(&mut bytes, &header(16), 0);
         assert!(parse(&bytes, 0).is_some());
         for salt in [SALT, SALT & u64::from(u32::MAX), SALT >> 32 << 32] {
             assert_eq!(parse(&bytes, salt), None, "{salt:x}");
@@ -124,8 +126,7 @@ mod tests {
     fn a_group_comes_back_and_every_flipped_bit_is_found() {
         let mut bytes = vec![0; HEADER_BYTES];
         bytes.extend_from_slice(b"records of some commits");
-        let header =
-            GroupHeader { generation: 3, number: 7, first_commit: 40, commits: 2, length: 23, previous_crc: 99 };
+        let header = header(23);
         let crc = seal(&mut bytes, &header, SALT);
         assert_eq!(bytes.len(), 128);
         assert_eq!(parse(&bytes, SALT), Some((header, crc, 128)));
