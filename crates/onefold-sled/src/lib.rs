@@ -46,6 +46,7 @@ mod writer;
 mod redo;
 
 mod overlay;
+mod placing;
 
 mod applier;
 mod checkpoint;

@@ -37,6 +37,8 @@ pub trait Medium: Send + Sync {
 pub enum Step {
     /// Make sled's file synchronous.
     WriteThrough,
+    /// Make room for blocks in sled.
+    Place,
     /// Apply a batch to sled.
     Batch,
     /// Sync sled.
