@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -23,7 +23,16 @@ pub(crate) struct ApplierSignal {
     state: Mutex<Wanted>,
     changed: Condvar,
     unapplied_bytes: AtomicUsize,
-    redo_bytes: AtomicUsize,
+    redo_bytes: AtomicU64,
+}
+
+/// What a group adds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Added {
+    /// Bytes to be packed.
+    pub(crate) bytes: usize,
+    /// Bytes of the redo log.
+    pub(crate) redo_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,12 +61,12 @@ pub(crate) enum Task {
 }
 
 impl ApplierSignal {
-    /// A group of so many bytes was published; the overlay holds `held` of at most `held_max`.
-    pub(crate) fn published(&self, bytes: usize, held: usize, held_max: usize, checkpoint_bytes: usize) {
-        let unapplied = self.unapplied_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let redo = self.redo_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    /// A group was published; the overlay holds `held` of at most `held_max`.
+    pub(crate) fn published(&self, added: Added, held: usize, held_max: usize, checkpoint_bytes: usize) {
+        let unapplied = self.unapplied_bytes.fetch_add(added.bytes, Ordering::Relaxed) + added.bytes;
+        let redo = self.redo_bytes.fetch_add(added.redo_bytes, Ordering::Relaxed) + added.redo_bytes;
         let apply = unapplied >= BATCH_BYTES || held >= held_max / 2;
-        let checkpoint = redo >= checkpoint_bytes;
+        let checkpoint = redo >= checkpoint_bytes as u64;
         if apply || checkpoint {
             self.want(|wanted| {
                 wanted.apply |= apply;
