@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{kill, load, read};
+use super::{flip, kill, load, read};
 
 /// Attacks on onefold's claim to lose nothing. Exit code 1 when one of them succeeds.
 #[derive(Debug, Parser)]
@@ -18,12 +18,20 @@ struct Options {
 enum Command {
     /// Kills a process under load, again and again, and reads back what is there
     Kill(kill::KillOptions),
+    /// Damages the files of a journal, and looks whether that is noticed
+    Flip(flip::FlipOptions),
     /// The process that is attacked: a load on a journal
     #[command(hide = true)]
     Child(load::ChildOptions),
     /// The process that looks afterwards: reads a journal, and says what is there
     #[command(hide = true)]
     Read(read::ReadOptions),
+    /// The process that makes a journal to be damaged
+    #[command(hide = true)]
+    FlipTemplate(flip::template::TemplateOptions),
+    /// The process that looks whether damage is noticed
+    #[command(hide = true)]
+    FlipWorker(flip::worker::WorkerOptions),
 }
 
 /// Runs the harness.
@@ -37,5 +45,8 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Kill(options) => kill::run(&options),
         Command::Child(options) => load::run(&options),
         Command::Read(options) => read::run(&options),
+        Command::Flip(options) => flip::run(&options),
+        Command::FlipTemplate(options) => flip::template::run(&options),
+        Command::FlipWorker(options) => flip::worker::run(&options),
     }
 }

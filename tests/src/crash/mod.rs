@@ -18,6 +18,7 @@
 
 pub mod cli;
 
+pub mod flip;
 pub mod kill;
 
 pub mod directory;
