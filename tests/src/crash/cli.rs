@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{flip, kill, load, read};
+use super::{flip, kill, load, read, soak};
 
 /// Attacks on onefold's claim to lose nothing. Exit code 1 when one of them succeeds.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ enum Command {
     Kill(kill::KillOptions),
     /// Damages the files of a journal, and looks whether that is noticed
     Flip(flip::FlipOptions),
+    /// Keeps a journal under load for long, with kills and restarts, and watches memory and disk
+    Soak(soak::SoakOptions),
     /// The process that is attacked: a load on a journal
     #[command(hide = true)]
     Child(load::ChildOptions),
@@ -45,6 +47,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Kill(options) => kill::run(&options),
         Command::Child(options) => load::run(&options),
         Command::Read(options) => read::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Flip(options) => flip::run(&options),
         Command::FlipTemplate(options) => flip::template::run(&options),
         Command::FlipWorker(options) => flip::worker::run(&options),

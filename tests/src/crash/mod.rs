@@ -20,6 +20,7 @@ pub mod cli;
 
 pub mod flip;
 pub mod kill;
+pub mod soak;
 
 pub mod directory;
 

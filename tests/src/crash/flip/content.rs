@@ -13,11 +13,11 @@ use crate::crash::chronicle::Chronicle;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) commit: u64,
-    position: u64,
-    version: u64,
-    events: u32,
-    metadata: Vec<u8>,
-    body: Vec<u8>,
+    pub(super) position: u64,
+    pub(super) version: u64,
+    pub(super) events: u32,
+    pub(super) metadata: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 /// Something read in order, up to its end or an error.

@@ -98,3 +98,6 @@ fn judge_streams(before: &Content, after: &Content, sure: u64, end: Option<u64>)
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
