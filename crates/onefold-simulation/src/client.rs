@@ -115,7 +115,8 @@ impl<A: Aggregate> Client<A> {
     async fn look_at_events(&mut self) {
         let stream = self.random.pick(&self.parts.streams);
         let expected = ExpectedVersion::Any;
-        let asked = Asked { stream: stream.clone(), runtime: 0, panics: false, expected, deadline: Some(Duration::MAX) };
+        let asked =
+            Asked { stream: stream.clone(), runtime: 0, panics: false, expected, deadline: Some(Duration::MAX) };
         let id = self.witness.begins(asked);
         let Ok(mut events) = self.aggregates[0].events(stream.aggregate_id(), 0) else { return };
         let (mut version, mut seen) = (StreamVersion::EMPTY, 0);
@@ -169,9 +170,7 @@ pub(crate) fn judge<A: Aggregate>(witness: &Witness, id: OperationId, answer: An
         witness.object(violation);
     }
     let (reply, shown) = match &answer {
-        Ok(Seen { version, digest, events: 0 }) => {
-            (Reply::Read { version: *version }, Some((*version, Some(*digest))))
-        }
+        Ok(Seen { version, digest, events: 0 }) => (Reply::Read { version: *version }, Some((*version, Some(*digest)))),
         Ok(Seen { version, digest, events }) => {
             (Reply::Stored { version: *version, events: *events }, Some((*version, Some(*digest))))
         }
@@ -191,7 +190,11 @@ pub(crate) fn judge<A: Aggregate>(witness: &Witness, id: OperationId, answer: An
 }
 
 /// Whether an answer fits what is known about the operation.
-fn fits<R: std::error::Error>(id: OperationId, known: &Known, answer: &Result<Seen, Error<R>>) -> Result<(), Violation> {
+fn fits<R: std::error::Error>(
+    id: OperationId,
+    known: &Known,
+    answer: &Result<Seen, Error<R>>,
+) -> Result<(), Violation> {
     let why = match answer {
         Ok(seen) => {
             let before = StreamVersion::new(seen.version.get().saturating_sub(seen.events));

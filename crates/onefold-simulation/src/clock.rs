@@ -24,7 +24,9 @@ impl Clock for JumpingClock {
             0 => random.next_u64() >> random.below(64),
             1 => now.as_micros().saturating_sub(random.below(3_600_000_000)),
             2..8 => now.as_micros(),
-            _ => now.as_micros().saturating_add(random.below(Duration::from_secs(1).as_micros().try_into().unwrap_or(1))),
+            _ => {
+                now.as_micros().saturating_add(random.below(Duration::from_secs(1).as_micros().try_into().unwrap_or(1)))
+            }
         };
         *now = Timestamp::from_micros(micros);
         *now

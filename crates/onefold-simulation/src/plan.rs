@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use onefold::Config;
 
-use crate::journal::{Boundary, Weather};
 use crate::Random;
+use crate::journal::{Boundary, Weather};
 
 /// One life of the process: from opening the journal to its end.
 #[derive(Clone, Debug)]
@@ -58,8 +58,7 @@ impl LifePlan {
         let millis = |random: &mut Random, most: u64| Duration::from_micros(random.below(most * 1_000));
         let end = match random.below(8) {
             0..3 => {
-                let boundaries =
-                    [Boundary::BeforeWrite, Boundary::Written, Boundary::Synced, Boundary::Acknowledged];
+                let boundaries = [Boundary::BeforeWrite, Boundary::Written, Boundary::Synced, Boundary::Acknowledged];
                 End::Struck(random.between(1, random.clone().between(2, commands)), random.pick(&boundaries))
             }
             3 => End::Killed(millis(random, 500)),

@@ -66,6 +66,7 @@ fn live<A: Aggregate>(world: &World<A>, plan: LifePlan, random: Random) -> Livin
     let tokio = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let tokio = tokio.expect("a tokio runtime needs nothing but memory");
     let (living, journal) = tokio.block_on(life::live(world, plan, random));
+    world.witness.killed();
     // IMPORTANT: first everything that could write or answer, then what it leaves behind.
     drop(tokio);
     world.witness.forget_waiting();

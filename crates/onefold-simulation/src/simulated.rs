@@ -12,7 +12,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use onefold::{Aggregate, AwaitDurable, Clock, CodecId, Context, Decision, Event, Handle, PayloadWriter, StreamVersion};
+use onefold::{
+    Aggregate, AwaitDurable, Clock, CodecId, Context, Decision, Event, Handle, PayloadWriter, StreamVersion,
+};
 use tokio::sync::Notify;
 
 use crate::command::{Command, Decided};

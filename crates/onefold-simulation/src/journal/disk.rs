@@ -96,7 +96,8 @@ impl SimulatedDisk {
 
     pub(super) fn item(&self, after: GlobalPosition) -> Option<FeedItem> {
         let contents = self.0.lock();
-        let begins = |commit: &RecordedCommit| commit.parts.first().is_some_and(|(_, part)| part.first_position > after);
+        let begins =
+            |commit: &RecordedCommit| commit.parts.first().is_some_and(|(_, part)| part.first_position > after);
         let place = contents.log.partition_point(|commit| !begins(commit));
         // The one before may reach beyond `after`: a position in the middle of a commit shows the commit again.
         let ends = |commit: &RecordedCommit| {

@@ -80,11 +80,15 @@ enum Fate {
     Stored,
     Failed(AppendError),
     /// Answered `Unknown` after a while. Is it stored?
-    Unknown { stored: bool },
+    Unknown {
+        stored: bool,
+    },
     /// Answered `Unknown` now, lands later.
     Late,
     /// Not answered until the journal closes.
-    Unanswered { stored: bool },
+    Unanswered {
+        stored: bool,
+    },
 }
 
 enum Due {
@@ -323,7 +327,12 @@ impl State {
                     let end = store(&append, shared);
                     let limit = self.weather.acknowledgement;
                     let after = self.random.time_below(limit);
-                    self.answer(append, Ok(Appended { commit: end.commit, position: end.position }), now + after, shared);
+                    self.answer(
+                        append,
+                        Ok(Appended { commit: end.commit, position: end.position }),
+                        now + after,
+                        shared,
+                    );
                 }
                 Fate::Failed(error) => {
                     let limit = self.weather.acknowledgement;
@@ -450,7 +459,8 @@ impl State {
         let mut lost = Vec::new();
         let surviving = self.random.index(self.written.len() + 1);
         for (index, Written { append, fate }) in self.written.drain(..).enumerate() {
-            let stored = matches!(fate, Fate::Stored | Fate::Unknown { stored: true } | Fate::Unanswered { stored: true });
+            let stored =
+                matches!(fate, Fate::Stored | Fate::Unknown { stored: true } | Fate::Unanswered { stored: true });
             if stored && index < surviving && !append.is_barrier() {
                 let (parts, metadata) = commit_of(&append);
                 disk.store(&parts, &metadata);
@@ -511,9 +521,8 @@ fn state_of<'a>(session: &'a Session, shared: &Shared) -> Option<&'a SessionStat
 
 fn commit_of(append: &Append) -> Commit {
     let parts = append.parts.iter().filter(|part| !part.events.is_empty());
-    let parts = parts.map(|part| {
-        (part.stream().clone(), part.events.count(), Bytes::copy_from_slice(part.events.bytes()))
-    });
+    let parts =
+        parts.map(|part| (part.stream().clone(), part.events.count(), Bytes::copy_from_slice(part.events.bytes())));
     (parts.collect(), Bytes::copy_from_slice(&append.metadata))
 }
 

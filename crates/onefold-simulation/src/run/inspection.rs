@@ -17,13 +17,8 @@ pub(super) async fn inspect<A: Aggregate>(world: &World<A>, aggregates: &Aggrega
         Err(violation) => return witness.object(violation),
     };
     for (index, stream) in world.parts.streams.iter().enumerate() {
-        let asked = Asked {
-            stream: stream.clone(),
-            runtime: 0,
-            panics: false,
-            expected: ExpectedVersion::Any,
-            deadline: None,
-        };
+        let asked =
+            Asked { stream: stream.clone(), runtime: 0, panics: false, expected: ExpectedVersion::Any, deadline: None };
         let id = witness.begins(asked);
         let answer = read(&world.parts, witness, aggregates, index, id, None).await;
         if let Err(error) = &answer {
