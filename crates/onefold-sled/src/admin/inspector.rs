@@ -118,8 +118,8 @@ impl Inspector {
         Parts { inspector: self, walk: Some(window::walk(stream, after)), ready: Vec::new().into_iter() }
     }
 
-    /// The journal itself.
-    pub(crate) fn journal(&self) -> &SledJournal {
+    /// The journal itself, for what it offers to everybody.
+    pub fn journal(&self) -> &SledJournal {
         &self.journal
     }
 
