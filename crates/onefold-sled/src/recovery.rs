@@ -4,10 +4,10 @@
 //!   lock ─▶ beacon ─▶ judge the redo log ─▶ sweep ─▶ sled ─▶ re-apply ─▶ rebuild heads ─▶ sync ─▶ new generation ─▶ beacon
 //! ```
 
-mod directory;
-mod judgement;
+pub(crate) mod directory;
+pub(crate) mod judgement;
 mod progress;
-mod rebuild;
+pub(crate) mod rebuild;
 mod replay;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! The runtime: builds, holds and ends what all aggregates share.
 
 pub(crate) mod admission;
+#[cfg(feature = "sled")]
+mod backup;
 mod builder;
 pub(crate) mod deadlines;
 mod health;
@@ -21,6 +23,8 @@ use std::time::Duration;
 use onefold_core::Aggregate;
 use onefold_core::journal::Journal;
 
+#[cfg(feature = "sled")]
+pub use backup::BackupError;
 pub use builder::{RuntimeBuilder, StartError};
 pub use health::Health;
 pub use shutdown::ShutdownReport;
