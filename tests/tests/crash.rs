@@ -31,7 +31,7 @@ fn program() -> &'static Path {
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kills() {
-    let options: KillOptions = options(&["--cycles", "8", "--clients", "64", "--load-ms", "200"]);
+    let options: KillOptions = options(&["--cycles", "6", "--clients", "64", "--load-ms", "200"]);
     let report = kill::attack(program(), &options, seed()).unwrap();
     println!("{}", report.table());
     assert!(report.said.acknowledged > 100, "the children got to work");
@@ -41,7 +41,7 @@ fn nothing_acknowledged_is_lost_by_kills() {
 /// Acknowledging before writing must be caught: otherwise the attack proves nothing.
 #[test]
 fn a_mode_that_acknowledges_before_it_writes_is_caught_losing() {
-    let options: KillOptions = options(&["--cycles", "12", "--durability", "buffered", "--load-ms", "200"]);
+    let options: KillOptions = options(&["--cycles", "8", "--durability", "buffered", "--load-ms", "200"]);
     let report = kill::attack(program(), &options, 1).unwrap();
     assert!(report.verdict.count(FindingKind::Lost) > 0, "{}", report.table());
     // It was evidence of what was expected.
@@ -57,10 +57,10 @@ fn plain_sled_survives_kills_too() {
 
 #[test]
 fn damage_is_noticed_or_harmless() {
-    let options: FlipOptions = options(&["--flips", "300", "--templates", "4", "--workers", "1"]);
+    let options: FlipOptions = options(&["--flips", "200", "--templates", "4", "--workers", "1"]);
     let report = flip::attack(program(), &options, seed()).unwrap();
     println!("{report}");
-    assert_eq!(report.checked(), 330);
+    assert_eq!(report.checked(), 220);
     assert_eq!(report.violations(), 0, "{report}");
 }
 

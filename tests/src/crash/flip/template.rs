@@ -167,7 +167,7 @@ impl Template {
         if is_large {
             command.arg("--large");
         }
-        let made = command.output().context("cannot start a process")?;
+        let made = command.env("RUST_BACKTRACE", "0").output().context("cannot start a process")?;
         ensure!(made.status.success(), "a template cannot be made: {}", String::from_utf8_lossy(&made.stderr));
         Ok(())
     }
