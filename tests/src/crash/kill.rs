@@ -102,6 +102,7 @@ pub fn attack(program: &Path, options: &KillOptions, seed: u64) -> anyhow::Resul
     report.elapsed = begin.elapsed();
     if !report.verdict.is_clean() {
         place.keep();
+        report.kept = Some(place.path().to_owned());
     }
     Ok(report)
 }
@@ -266,6 +267,8 @@ pub struct KillReport {
     pub verdict: Verdict,
     /// How long it took.
     pub elapsed: Duration,
+    /// Where the evidence is, if there is some.
+    pub kept: Option<PathBuf>,
 }
 
 impl KillReport {
