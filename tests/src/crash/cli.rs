@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::disk::volatile::server;
 use super::{load, read};
 
 /// Attacks on onefold's claim to lose nothing. Exit code 1 when one of them succeeds.
@@ -22,6 +23,9 @@ enum Command {
     /// The process that looks afterwards: reads a journal, and says what is there
     #[command(hide = true)]
     Read(read::ReadOptions),
+    /// The process that serves a disk with a volatile cache
+    #[command(hide = true)]
+    DiskServer(server::Arguments),
 }
 
 /// Runs the harness.
@@ -34,5 +38,6 @@ pub fn main() -> anyhow::Result<ExitCode> {
     match Options::parse().command {
         Command::Child(options) => load::run(&options),
         Command::Read(options) => read::run(&options),
+        Command::DiskServer(arguments) => server::serve(&arguments).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -19,6 +19,7 @@
 pub mod cli;
 
 pub mod directory;
+pub mod disk;
 
 pub mod ledger;
 
