@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::disk::volatile::server;
-use super::{load, read};
+use super::{kill, load, read};
 
 /// Attacks on onefold's claim to lose nothing. Exit code 1 when one of them succeeds.
 #[derive(Debug, Parser)]
@@ -17,6 +17,8 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Kills a process under load, again and again, and reads back what is there
+    Kill(kill::KillOptions),
     /// The process that is attacked: a load on a journal
     #[command(hide = true)]
     Child(load::ChildOptions),
@@ -36,6 +38,7 @@ enum Command {
 /// after the report.
 pub fn main() -> anyhow::Result<ExitCode> {
     match Options::parse().command {
+        Command::Kill(options) => kill::run(&options),
         Command::Child(options) => load::run(&options),
         Command::Read(options) => read::run(&options),
         Command::DiskServer(arguments) => server::serve(&arguments).map(|()| ExitCode::SUCCESS),

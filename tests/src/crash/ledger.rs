@@ -76,6 +76,21 @@ pub struct Tally {
     pub unanswered: u64,
 }
 
+impl Tally {
+    /// Adds up what was said about several directories.
+    pub fn add(&mut self, other: &Tally) {
+        let Tally { attempted, acknowledged, refused, unknown, shown, commits, events, unanswered } = *other;
+        self.attempted += attempted;
+        self.acknowledged += acknowledged;
+        self.refused += refused;
+        self.unknown += unknown;
+        self.shown += shown;
+        self.commits += commits;
+        self.events += events;
+        self.unanswered += unanswered;
+    }
+}
+
 impl Ledger {
     /// Takes in what a load said.
     pub fn load(&mut self, lines: &[Line]) -> Vec<Finding> {

@@ -18,6 +18,8 @@
 
 pub mod cli;
 
+pub mod kill;
+
 pub mod directory;
 pub mod disk;
 
@@ -31,4 +33,8 @@ pub mod read;
 
 pub mod chronicle;
 pub mod journal;
+
+pub mod place;
+pub mod progress;
 pub mod random;
+pub mod verdict;
