@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::disk::volatile::server;
-use super::{kill, load, read};
+use super::{kill, load, power, read};
 
 /// Attacks on onefold's claim to lose nothing. Exit code 1 when one of them succeeds.
 #[derive(Debug, Parser)]
@@ -19,6 +19,8 @@ struct Options {
 enum Command {
     /// Kills a process under load, again and again, and reads back what is there
     Kill(kill::KillOptions),
+    /// Cuts the power of the disk under a journal, again and again, and reads back what is there; needs root
+    Power(power::PowerOptions),
     /// The process that is attacked: a load on a journal
     #[command(hide = true)]
     Child(load::ChildOptions),
@@ -39,6 +41,7 @@ enum Command {
 pub fn main() -> anyhow::Result<ExitCode> {
     match Options::parse().command {
         Command::Kill(options) => kill::run(&options),
+        Command::Power(options) => power::run(&options),
         Command::Child(options) => load::run(&options),
         Command::Read(options) => read::run(&options),
         Command::DiskServer(arguments) => server::serve(&arguments).map(|()| ExitCode::SUCCESS),

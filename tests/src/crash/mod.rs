@@ -19,6 +19,7 @@
 pub mod cli;
 
 pub mod kill;
+pub mod power;
 
 pub mod directory;
 pub mod disk;

@@ -15,6 +15,7 @@
 
 pub mod ext4;
 pub mod mounted;
+pub mod served;
 mod shutdown;
 pub mod volatile;
 
@@ -43,6 +44,21 @@ pub trait Disk {
     ///
     /// The file system does not come back, or somebody still uses it.
     fn restore(&mut self) -> Result<()>;
+
+    /// Whether it can fail single writes.
+    fn can_fail(&self) -> bool {
+        false
+    }
+
+    /// Fails the next so many writes with `EIO`; 0 to fail no more. A disk that cannot does nothing.
+    ///
+    /// # Errors
+    ///
+    /// The disk does not answer.
+    fn fail_writes(&mut self, count: u64) -> Result<()> {
+        let _ = count;
+        Ok(())
+    }
 
     /// The disk's content as a file, for evidence. Only to be read while the power is off.
     fn image(&self) -> &Path;

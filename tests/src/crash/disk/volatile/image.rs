@@ -23,6 +23,12 @@ pub struct Image {
     bytes: u64,
     unflushed: Vec<Write>,
     is_on: bool,
+    /// So many writes fail from here on.
+    failing: u64,
+    /// The power goes when the flush arrives that comes after so many others; with this seed.
+    armed: Option<(u64, u64)>,
+    /// What the last cut did.
+    cut: Cut,
 }
 
 #[derive(Debug)]
@@ -43,7 +49,7 @@ impl Image {
         let open = |path: &Path| OpenOptions::new().read(true).write(true).open(path);
         let (seen, stable) = (open(&seen)?, open(stable)?);
         let bytes = stable.metadata()?.len();
-        Ok(Image { seen, stable, bytes, unflushed: Vec::new(), is_on: true })
+        Ok(Image { seen, stable, bytes, unflushed: Vec::new(), is_on: true, failing: 0, armed: None, cut: Cut::default() })
     }
 
     /// How large the disk is.
@@ -69,9 +75,13 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// The power is off, or the disk ends before.
+    /// The power is off, the write is to fail, or the disk ends before.
     pub fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.refuse_without_power()?;
+        if self.failing > 0 {
+            self.failing -= 1;
+            return Err(broken());
+        }
         if offset + data.len() as u64 > self.bytes {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "beyond the disk's end"));
         }
@@ -84,13 +94,39 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// The power is off.
+    /// The power is off, or goes at this moment.
     pub fn flush(&mut self) -> io::Result<()> {
         self.refuse_without_power()?;
+        match &mut self.armed {
+            Some((0, seed)) => {
+                let seed = *seed;
+                self.cut(seed)?;
+                return Err(broken());
+            }
+            Some((flushes, _)) => *flushes -= 1,
+            None => {}
+        }
         for write in self.unflushed.drain(..) {
             self.stable.write_all_at(&write.data, write.offset)?;
         }
         Ok(())
+    }
+
+    /// Has the power go when the flush arrives that comes after so many others: a moment at which much is unflushed.
+    pub fn arm(&mut self, flushes: u64, seed: u64) {
+        self.armed = Some((flushes, seed));
+    }
+
+    /// Whether the power is on.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// What the last cut did.
+    #[must_use]
+    pub fn last_cut(&self) -> Cut {
+        self.cut
     }
 
     /// Cuts the power: of what was not flushed, what survives is chosen by `seed`.
@@ -99,7 +135,7 @@ impl Image {
     ///
     /// The files cannot be read or written.
     pub fn cut(&mut self, seed: u64) -> io::Result<Cut> {
-        self.is_on = false;
+        (self.is_on, self.armed) = (false, None);
         let mut choice = Choice::new(seed, self.unflushed.len());
         let mut cut = Cut::default();
         for (index, write) in self.unflushed.iter().enumerate() {
@@ -124,20 +160,30 @@ impl Image {
             self.stable.read_exact_at(&mut left, write.offset)?;
             self.seen.write_all_at(&left, write.offset)?;
         }
+        self.cut = cut;
         Ok(cut)
     }
 
     /// Brings the power back.
     pub fn restore(&mut self) {
-        self.is_on = true;
+        (self.is_on, self.failing) = (true, 0);
+    }
+
+    /// Fails the next so many writes; 0 to fail no more.
+    pub fn fail_writes(&mut self, count: u64) {
+        self.failing = count;
     }
 
     fn refuse_without_power(&self) -> io::Result<()> {
         match self.is_on {
             true => Ok(()),
-            false => Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())),
+            false => Err(broken()),
         }
     }
+}
+
+fn broken() -> io::Error {
+    rustix::io::Errno::IO.into()
 }
 
 /// Which sectors survive: disks differ, so cuts do.
@@ -285,6 +331,22 @@ mod tests {
         assert!(image.read(0, &mut [0; 512]).is_err());
         image.restore();
         assert_eq!(sector(&image, 0), 0);
+    }
+
+    #[test]
+    fn an_armed_cut_comes_in_place_of_a_flush() {
+        let (_directory, mut image) = image();
+        image.arm(1, 7);
+        image.write(0, &[1; 512]).unwrap();
+        image.flush().unwrap();
+        image.write(512, &[2; 512]).unwrap();
+        assert!(image.flush().is_err());
+        assert!(!image.is_on());
+        let Cut { kept, torn, lost } = image.last_cut();
+        assert_eq!(kept + torn + lost, 1, "the first write was flushed");
+        image.restore();
+        assert_eq!(sector(&image, 0), 1);
+        image.flush().unwrap();
     }
 
     #[test]

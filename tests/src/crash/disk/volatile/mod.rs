@@ -7,20 +7,16 @@
 //!   Volatile ── cut, restore ─────▶ stdin
 //!            ◀───────── answers ─── stdout
 //! ```
-//!
-//! The server is a process of its own, because a process that waits for a file system that it serves itself cannot even be
-//! killed. When its standard input ends, it cuts the power, unmounts and ends: nothing is left if the harness dies.
 
 pub mod image;
 pub mod server;
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::mounted::Mounted;
+use super::served::Server;
 use super::{Cut, Disk, format};
 
 /// See the module.
@@ -47,7 +43,7 @@ impl Volatile {
             std::fs::create_dir(folder).with_context(|| format!("could not create {}", folder.display()))?;
         }
         format(&image, bytes)?;
-        let server = Server::start(program, &image, &served, &mount_point)?;
+        let server = Server::start(program, "disk-server", &[&image, &served, &mount_point])?;
         let file = served.join(server::FILE_NAME);
         let mounted = Some(Mounted::mount(&file, &mount_point)?);
         Ok(Volatile { mounted, server, image, file, mount_point })
@@ -85,53 +81,17 @@ impl Disk for Volatile {
         Ok(())
     }
 
+    fn can_fail(&self) -> bool {
+        true
+    }
+
+    fn fail_writes(&mut self, count: u64) -> Result<()> {
+        let answer = self.server.ask(&format!("fail {count}"))?;
+        ensure!(answer == "failing", "the disk's server answered {answer:?}");
+        Ok(())
+    }
+
     fn image(&self) -> &Path {
         &self.image
-    }
-}
-
-/// The process that serves the disk.
-#[derive(Debug)]
-struct Server {
-    process: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-impl Server {
-    fn start(program: &Path, image: &Path, served: &Path, mount_point: &Path) -> Result<Self> {
-        let mut process = Command::new(program)
-            .arg("disk-server")
-            .args([image, served, mount_point])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("could not start {} disk-server", program.display()))?;
-        let input = process.stdin.take();
-        let output = BufReader::new(process.stdout.take().context("its output is piped")?);
-        let mut server = Server { process, input, output };
-        let said = server.answer()?;
-        ensure!(said == "ready", "the disk's server said {said:?} instead of being ready");
-        Ok(server)
-    }
-
-    fn ask(&mut self, question: &str) -> Result<String> {
-        let input = self.input.as_mut().context("the disk's server has ended")?;
-        writeln!(input, "{question}").context("the disk's server has ended")?;
-        self.answer()
-    }
-
-    fn answer(&mut self) -> Result<String> {
-        let mut line = String::new();
-        self.output.read_line(&mut line).context("the disk's server cannot be heard")?;
-        ensure!(!line.is_empty(), "the disk's server has ended");
-        Ok(line.trim_end().to_owned())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        let _ = self.process.wait();
     }
 }

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use fuser::{
@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 use rustix::mount::{UnmountFlags, unmount};
 
 use super::image::Image;
+use crate::crash::disk::Cut;
+use crate::crash::random::mix;
 
 /// The disk's name in the directory that is served.
 pub const FILE_NAME: &str = "disk";
@@ -25,6 +27,9 @@ pub const FILE_NAME: &str = "disk";
 const FILE: INodeNo = INodeNo(2);
 /// Names and sizes never change.
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+
+/// How long a cut waits for a flush.
+const FLUSH_WAIT: Duration = Duration::from_millis(100);
 
 /// What `crash disk-server` needs to know.
 #[derive(Clone, Debug, clap::Args)]
@@ -72,8 +77,12 @@ fn answer_all(image: &Mutex<Image>) -> Result<()> {
     for line in std::io::stdin().lock().lines() {
         match line?.split_once(' ') {
             Some(("cut", seed)) => {
-                let cut = image.lock().cut(seed.parse().context("the seed of a cut")?)?;
+                let cut = cut(image, seed.parse().context("the seed of a cut")?)?;
                 answer(format!("{} {} {}", cut.kept, cut.torn, cut.lost))?;
+            }
+            Some(("fail", count)) => {
+                image.lock().fail_writes(count.parse().context("how many writes to fail")?);
+                answer("failing".to_owned())?;
             }
             None => {
                 image.lock().restore();
@@ -83,6 +92,23 @@ fn answer_all(image: &Mutex<Image>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Cuts the power: mostly when a flush arrives, because that is when most is at stake; at once if none does.
+fn cut(image: &Mutex<Image>, seed: u64) -> std::io::Result<Cut> {
+    let flushes = mix(seed) % 8;
+    if flushes < 6 {
+        image.lock().arm(flushes, seed);
+        let begun = Instant::now();
+        while image.lock().is_on() && begun.elapsed() < FLUSH_WAIT {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    let mut image = image.lock();
+    match image.is_on() {
+        true => image.cut(seed),
+        false => Ok(image.last_cut()),
+    }
 }
 
 /// Nothing is mounted there, usually.
