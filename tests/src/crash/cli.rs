@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::disk::volatile::server;
-use super::{kill, load, power, read};
+use super::{flip, kill, load, power, read, soak};
 
 /// Attacks on onefold's claim to lose nothing. Exit code 1 when one of them succeeds.
 #[derive(Debug, Parser)]
@@ -21,6 +21,10 @@ enum Command {
     Kill(kill::KillOptions),
     /// Cuts the power of the disk under a journal, again and again, and reads back what is there; needs root
     Power(power::PowerOptions),
+    /// Damages the files of a journal, and looks whether that is noticed
+    Flip(flip::FlipOptions),
+    /// Keeps a journal under load for long, with kills and restarts, and watches memory and disk
+    Soak(soak::SoakOptions),
     /// The process that is attacked: a load on a journal
     #[command(hide = true)]
     Child(load::ChildOptions),
@@ -30,6 +34,12 @@ enum Command {
     /// The process that serves a disk with a volatile cache
     #[command(hide = true)]
     DiskServer(server::Arguments),
+    /// The process that makes a journal to be damaged
+    #[command(hide = true)]
+    FlipTemplate(flip::template::TemplateOptions),
+    /// The process that looks whether damage is noticed
+    #[command(hide = true)]
+    FlipWorker(flip::worker::WorkerOptions),
 }
 
 /// Runs the harness.
@@ -45,5 +55,9 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Child(options) => load::run(&options),
         Command::Read(options) => read::run(&options),
         Command::DiskServer(arguments) => server::serve(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Soak(options) => soak::run(&options),
+        Command::Flip(options) => flip::run(&options),
+        Command::FlipTemplate(options) => flip::template::run(&options),
+        Command::FlipWorker(options) => flip::worker::run(&options),
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use onefold::journal::Journal;
-use onefold::{Medium, SledJournal, Step};
+use onefold::{Durability, Medium, SledJournal, Step};
 
 pub use plain_sled::PlainSled;
 
@@ -34,6 +34,39 @@ impl JournalKind {
     }
 }
 
+/// When an append counts as durable. What promises less must be caught losing more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DurabilityKind {
+    /// Synced to the disk.
+    #[default]
+    Fsync,
+    /// Written to the operating system: a kill loses nothing, a power cut does.
+    ProcessCrash,
+    /// In memory: a kill loses acknowledged commits.
+    Buffered,
+}
+
+impl DurabilityKind {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            DurabilityKind::Fsync => "fsync",
+            DurabilityKind::ProcessCrash => "process-crash",
+            DurabilityKind::Buffered => "buffered",
+        }
+    }
+}
+
+impl From<DurabilityKind> for Durability {
+    fn from(kind: DurabilityKind) -> Durability {
+        match kind {
+            DurabilityKind::Fsync => Durability::Fsync,
+            DurabilityKind::ProcessCrash => Durability::ProcessCrash,
+            DurabilityKind::Buffered => Durability::Buffered,
+        }
+    }
+}
+
 /// What to open, and how.
 #[derive(Clone, Debug, Args)]
 pub struct JournalOptions {
@@ -43,6 +76,9 @@ pub struct JournalOptions {
     /// Which journal
     #[arg(long, default_value = "sled")]
     pub journal: JournalKind,
+    /// When an append counts as durable, in onefold's journal
+    #[arg(long, default_value = "fsync")]
+    pub durability: DurabilityKind,
     /// Bytes of a segment of the redo log, in KiB; small ones are changed often
     #[arg(long, default_value_t = 65_536)]
     pub segment_kib: u32,
@@ -86,6 +122,7 @@ impl JournalOptions {
         JournalOptions {
             data: data.into(),
             journal: JournalKind::Sled,
+            durability: DurabilityKind::Fsync,
             segment_kib: 65_536,
             checkpoint_segments: 8,
             reserve_kib: 0,
@@ -97,6 +134,7 @@ impl JournalOptions {
     /// Hands them to a process.
     pub fn pass_to(&self, command: &mut Command) {
         command.arg("--data").arg(&self.data).args(["--journal", self.journal.name()]);
+        command.args(["--durability", self.durability.name()]);
         command.arg("--segment-kib").arg(self.segment_kib.to_string());
         command.arg("--checkpoint-segments").arg(self.checkpoint_segments.to_string());
         command.arg("--reserve-kib").arg(self.reserve_kib.to_string());
@@ -116,6 +154,7 @@ impl JournalOptions {
             JournalKind::Sled => {
                 let segment_bytes = self.segment_kib as usize * 1024;
                 let config = SledJournal::builder(&self.data)
+                    .durability(self.durability.into())
                     .segment_bytes(segment_bytes)
                     .checkpoint_bytes(segment_bytes * self.checkpoint_segments.max(1) as usize)
                     .free_space_reserve_bytes(self.reserve_kib * 1024)

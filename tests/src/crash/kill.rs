@@ -16,7 +16,7 @@ use clap::Args;
 pub use moment::{Died, Moment};
 
 use super::directory::Directory;
-use super::journal::{JournalKind, JournalOptions};
+use super::journal::{DurabilityKind, JournalKind, JournalOptions};
 use super::ledger::{Finding, FindingKind, Tally};
 use super::load::LoadOptions;
 use super::place::{Place, PlaceOptions};
@@ -42,6 +42,9 @@ pub struct KillOptions {
     /// Which journal
     #[arg(long, default_value = "sled")]
     pub journal: JournalKind,
+    /// When an append counts as durable, in onefold's journal: `buffered` must be caught losing
+    #[arg(long, default_value = "fsync")]
+    pub durability: DurabilityKind,
     /// How long a load runs at most until it is killed, in milliseconds
     #[arg(long, default_value_t = 400)]
     pub load_ms: u64,
@@ -209,7 +212,7 @@ impl Attack {
         let number = self.report.directories;
         let home = place.join(format!("{number:04}"));
         let mut journal = JournalOptions::new(home.join("journal"));
-        journal.journal = self.options.journal;
+        (journal.journal, journal.durability) = (self.options.journal, self.options.durability);
         // Small segments, so that little data makes much happen; and sometimes none of it.
         journal.segment_kib = [64, 64, 256, 1_024, 16_384][usize::try_from(self.random.below(5))?];
         journal.checkpoint_segments = [2, 4, 16][usize::try_from(self.random.below(3))?];

@@ -43,11 +43,14 @@ pub struct LoadOptions {
     /// Aggregates in memory at most; the others are let go and brought back
     #[arg(long, default_value_t = 128)]
     pub resident: u32,
+    /// How long a client waits between two operations, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    pub pause_ms: u64,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { clients: 64, event_bytes: EventBytes(20..=1_048_576), resident: 128 }
+        LoadOptions { clients: 64, event_bytes: EventBytes(20..=1_048_576), resident: 128, pause_ms: 0 }
     }
 }
 
@@ -94,6 +97,7 @@ impl LoadOptions {
         process.arg("--clients").arg(self.clients.to_string());
         process.arg("--event-bytes").arg(format!("{}-{}", bytes.start(), bytes.end()));
         process.arg("--resident").arg(self.resident.to_string());
+        process.arg("--pause-ms").arg(self.pause_ms.to_string());
     }
 }
 
@@ -186,6 +190,9 @@ impl Client {
             let answered = if self.random.one_in(8) { self.read(stream).await } else { self.write(stream).await };
             if !answered {
                 tokio::time::sleep(PAUSE).await;
+            }
+            if self.shared.load.pause_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(self.shared.load.pause_ms)).await;
             }
         }
     }

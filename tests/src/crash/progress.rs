@@ -24,6 +24,11 @@ impl Progress {
         self.0.inc(steps);
     }
 
+    /// How many steps are done.
+    pub fn position(&self) -> u64 {
+        self.0.position()
+    }
+
     /// Says what is going on.
     pub fn say(&self, message: impl Into<Cow<'static, str>>) {
         self.0.set_message(message);
