@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{flip, kill, load, read, soak};
+use super::disk::volatile::server;
+use super::{flip, kill, load, power, read, soak};
 
 /// Attacks on onefold's claim to lose nothing. Exit code 1 when one of them succeeds.
 #[derive(Debug, Parser)]
@@ -18,6 +19,8 @@ struct Options {
 enum Command {
     /// Kills a process under load, again and again, and reads back what is there
     Kill(kill::KillOptions),
+    /// Cuts the power of the disk under a journal, again and again, and reads back what is there; needs root
+    Power(power::PowerOptions),
     /// Damages the files of a journal, and looks whether that is noticed
     Flip(flip::FlipOptions),
     /// Keeps a journal under load for long, with kills and restarts, and watches memory and disk
@@ -28,6 +31,9 @@ enum Command {
     /// The process that looks afterwards: reads a journal, and says what is there
     #[command(hide = true)]
     Read(read::ReadOptions),
+    /// The process that serves a disk with a volatile cache
+    #[command(hide = true)]
+    DiskServer(server::Arguments),
     /// The process that makes a journal to be damaged
     #[command(hide = true)]
     FlipTemplate(flip::template::TemplateOptions),
@@ -45,8 +51,10 @@ enum Command {
 pub fn main() -> anyhow::Result<ExitCode> {
     match Options::parse().command {
         Command::Kill(options) => kill::run(&options),
+        Command::Power(options) => power::run(&options),
         Command::Child(options) => load::run(&options),
         Command::Read(options) => read::run(&options),
+        Command::DiskServer(arguments) => server::serve(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Soak(options) => soak::run(&options),
         Command::Flip(options) => flip::run(&options),
         Command::FlipTemplate(options) => flip::template::run(&options),

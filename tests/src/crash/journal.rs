@@ -2,13 +2,15 @@
 
 mod plain_sled;
 
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use onefold::journal::Journal;
-use onefold::{Durability, SledJournal};
+use onefold::{Durability, Medium, SledJournal, Step};
 
 pub use plain_sled::PlainSled;
 
@@ -89,6 +91,29 @@ pub struct JournalOptions {
     /// How long a write or sync may take before the journal is poisoned, in milliseconds
     #[arg(long, default_value_t = 30_000)]
     pub watchdog_ms: u64,
+    /// Refuses sled's file the attribute "synchronous", as some file systems do
+    #[arg(long)]
+    pub without_attribute: bool,
+}
+
+/// A file system that has no attribute "synchronous".
+struct WithoutAttribute;
+
+impl Medium for WithoutAttribute {
+    fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        onefold::Disk.write(file, bytes, offset)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        onefold::Disk.sync(file)
+    }
+
+    fn before(&self, step: Step) -> io::Result<()> {
+        match step {
+            Step::WriteThrough => Err(io::ErrorKind::Unsupported.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl JournalOptions {
@@ -102,6 +127,7 @@ impl JournalOptions {
             checkpoint_segments: 8,
             reserve_kib: 0,
             watchdog_ms: 30_000,
+            without_attribute: false,
         }
     }
 
@@ -113,6 +139,9 @@ impl JournalOptions {
         command.arg("--checkpoint-segments").arg(self.checkpoint_segments.to_string());
         command.arg("--reserve-kib").arg(self.reserve_kib.to_string());
         command.arg("--watchdog-ms").arg(self.watchdog_ms.to_string());
+        if self.without_attribute {
+            command.arg("--without-attribute");
+        }
     }
 
     /// Opens the journal. Blocks.
@@ -130,6 +159,7 @@ impl JournalOptions {
                     .checkpoint_bytes(segment_bytes * self.checkpoint_segments.max(1) as usize)
                     .free_space_reserve_bytes(self.reserve_kib * 1024)
                     .watchdog_timeout(std::time::Duration::from_millis(self.watchdog_ms));
+                let config = if self.without_attribute { config.medium(Arc::new(WithoutAttribute)) } else { config };
                 Arc::new(config.open()?)
             }
             JournalKind::PlainSled => Arc::new(PlainSled::open(&self.data)?),

@@ -20,9 +20,11 @@ pub mod cli;
 
 pub mod flip;
 pub mod kill;
+pub mod power;
 pub mod soak;
 
 pub mod directory;
+pub mod disk;
 
 pub mod ledger;
 

@@ -62,7 +62,7 @@ impl Died {
     }
 
     /// Of a process that was killed after it had said so.
-    pub(super) fn of(lines: &[Line], is_first: bool) -> Died {
+    pub(in crate::crash) fn of(lines: &[Line], is_first: bool) -> Died {
         let has_said = |line: fn(&Line) -> bool| lines.iter().any(line);
         if has_said(|line| matches!(line, Line::Done)) {
             Died::After
