@@ -234,16 +234,19 @@ fn objection<R>(known: &Known, error: &Error<R>) -> Option<&'static str> {
         Error::Quarantined(_) => {
             unless(known.somebody_panicked || known.faults.damages > 0, "nothing panicked and nothing is damaged")
         }
+        Error::OutcomeUnknown(_) if known.has_no_reason_to_wait => Some("nothing held it up (P6, P15)"),
         Error::OutcomeUnknown(_) => {
             unless(known.decided.is_some_and(|events| events > 0), "there is nothing of it that could be stored")
         }
         Error::NotStored(not_stored) => match &not_stored.reason {
+            NotStoredReason::DeadlinePassed if known.has_no_reason_to_wait => Some("nothing held it up (P6, P15)"),
             NotStoredReason::DeadlinePassed => unless(known.deadline_passed, "its deadline has not passed"),
             NotStoredReason::HandlerTimeout { .. } => unless(known.handler_timed_out, "its handler was quick enough"),
             NotStoredReason::Reentrant => Some("no handler asked"),
-            NotStoredReason::Superseded => {
-                unless(known.stream_failed || known.runtimes > 1, "no earlier append failed, and nobody else wrote")
-            }
+            NotStoredReason::Superseded => unless(
+                known.stream_failed || known.runtimes > 1,
+                "no append before it failed since it was asked, and nobody else wrote",
+            ),
             NotStoredReason::Poisoned { .. } => unless(known.faults.poisoned, "the journal is not poisoned"),
             NotStoredReason::Unavailable { .. } => unless(known.faults.appends > 0, "no append failed"),
             NotStoredReason::ShuttingDown => unless(known.ending, "nothing ends"),

@@ -31,6 +31,7 @@ use onefold_core::journal::{
 use onefold_core::{Checkpoint, StreamId, StreamVersion};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 pub use self::disk::SimulatedDisk;
 use self::state::State;
@@ -129,9 +130,9 @@ impl SimulatedJournal {
         self.0.due.notify_one();
     }
 
-    /// Whether an append of the stream has failed, or has been withheld, since the journal was opened.
-    pub fn has_failed(&self, stream: &StreamId) -> bool {
-        self.0.state.lock().has_failed(stream)
+    /// When an append of the stream was last told that it failed, for a reason of its own.
+    pub fn failed_at(&self, stream: &StreamId) -> Option<Instant> {
+        self.0.state.lock().failed_at(stream)
     }
 
     /// What can be told about the faults so far.
@@ -207,6 +208,7 @@ impl Journal for SimulatedJournal {
         }
         if at_once {
             device::tell(&self.0);
+            self.0.due.notify_one();
         }
         Ok(())
     }

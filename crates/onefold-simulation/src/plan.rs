@@ -69,14 +69,43 @@ impl LifePlan {
             }
             _ => End::Done,
         };
-        LifePlan {
+        let mut plan = LifePlan {
             config: config(random),
             weather: Weather::random(random),
             runtimes: if random.one_in(8) { 2 } else { 1 },
             clients,
             habits: Habits::random(random, rounds),
             end,
+        };
+        if random.one_in(5) {
+            plan.make_brisk();
         }
+        plan
+    }
+
+    /// Nothing fails, and nothing takes long.
+    fn make_brisk(&mut self) {
+        let Weather { direct, queue_max, group_max, chunk_commits_max, sync, acknowledgement, open, read, .. } =
+            self.weather.clone();
+        self.weather = Weather {
+            direct,
+            queue_max,
+            group_max,
+            chunk_commits_max,
+            sync: sync.min(BRISK),
+            acknowledgement: acknowledgement.min(BRISK),
+            open: open.min(BRISK),
+            read: read.min(BRISK),
+            ..Weather::calm()
+        };
+        self.config.deadline = LONGEST;
+        self.habits.slowness = self.habits.slowness.min(BRISK);
+    }
+
+    pub(crate) fn is_brisk(&self) -> bool {
+        let Weather { sync, acknowledgement, open, read, .. } = self.weather;
+        let longest = [sync, acknowledgement, open, read, self.habits.slowness].into_iter().max();
+        self.config.deadline == LONGEST && longest <= Some(BRISK) && self.weather.is_fair()
     }
 
     /// The last life: nothing fails, and everybody has time.
@@ -110,6 +139,12 @@ impl Habits {
         }
     }
 }
+
+/// The longest deadline of a plan.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// All commands of a life one after the other, each with all of its waits, take far less than the longest deadline.
+const BRISK: Duration = Duration::from_millis(2);
 
 /// Small bounds: what is rare in a service is common here.
 fn config(random: &mut Random) -> Config {

@@ -142,6 +142,14 @@ pub enum Violation {
         /// The operation.
         operation: OperationId,
     },
+    /// A command ran though its deadline had passed before it began.
+    #[error("P17: {stream}: operation {operation} was begun after its deadline")]
+    RanAfterDeadline {
+        /// The aggregate.
+        stream: StreamId,
+        /// The operation.
+        operation: OperationId,
+    },
     /// A handler was dropped in the middle, without a reason.
     #[error("P17: {stream}: the handler of operation {operation} was dropped in the middle")]
     Dropped {

@@ -43,6 +43,10 @@ pub(crate) struct Life {
     pub(crate) began: Instant,
     /// The runtime was dropped or shut down.
     pub(crate) ending: bool,
+    /// It is over with the runtime: whatever was queued has been answered.
+    pub(crate) ended: Option<Instant>,
+    /// Nothing fails and nothing takes long: nobody has a reason to wait for the longest deadline.
+    pub(crate) brisk: bool,
     /// The process is gone.
     pub(crate) killed: bool,
     pub(crate) latest: BTreeMap<(usize, StreamId), OperationId>,
@@ -120,6 +124,11 @@ impl Witness {
     /// The runtime is being dropped or shut down.
     pub(crate) fn ending(&self) {
         self.with_life(|life| life.ending = true);
+    }
+
+    /// It is over with the runtime.
+    pub(crate) fn ended(&self) {
+        self.with_life(|life| life.ended = Some(Instant::now()));
     }
 
     /// The process is gone: nobody is answered any more.
@@ -257,6 +266,7 @@ impl Witness {
         let (ending, runtimes, panics) = life.map_or((true, 1, 0), |life| (life.ending, life.runtimes, life.panics));
         let handler_timeout = life.map_or(Duration::MAX, |life| life.handler_timeout);
         let deadline = life.map_or(Duration::MAX, |life| life.deadline);
+        let (brisk, ended) = life.map_or((false, None), |life| (life.brisk, life.ended));
         let journal = life.map(|life| life.journal.clone());
         let operation = state.operation(id);
         let stream = operation.asked.stream.clone();
@@ -268,7 +278,10 @@ impl Witness {
             expected: operation.asked.expected,
             deadline_passed: operation.began.elapsed() >= operation.asked.deadline.unwrap_or(deadline),
             handler_timed_out: operation.started.is_some_and(|started| started.at.elapsed() >= handler_timeout),
-            stream_failed: journal.is_some_and(|journal| journal.has_failed(&stream)),
+            stream_failed: journal.and_then(|journal| journal.failed_at(&stream)) >= Some(operation.began),
+            has_no_reason_to_wait: (brisk && operation.asked.deadline.is_none())
+                // Those with an expected version may be conflicts, on their way behind what is not durable yet.
+                || (operation.started.is_none() && operation.asked.expected == ExpectedVersion::Any && ended.is_some_and(|ended| ended.elapsed() > LATE)),
             somebody_panicked: panics > 0,
             faults,
             ending,
@@ -315,7 +328,9 @@ pub(crate) struct Known {
     pub(crate) expected: ExpectedVersion,
     pub(crate) deadline_passed: bool,
     pub(crate) handler_timed_out: bool,
+    /// An append of the stream was told that it failed, since the operation began.
     pub(crate) stream_failed: bool,
+    pub(crate) has_no_reason_to_wait: bool,
     pub(crate) somebody_panicked: bool,
     pub(crate) faults: crate::journal::Faults,
     pub(crate) ending: bool,
@@ -342,7 +357,11 @@ impl State {
         }
         operation.started = Some(Started { at: Instant::now(), version, digest });
         let over = operation.over != Over::No;
+        let (waited, own_deadline) = (operation.began.elapsed(), operation.asked.deadline);
         let Some(life) = &mut self.life else { return Ok(()) };
+        if waited >= own_deadline.unwrap_or(life.deadline) {
+            return Err(Violation::RanAfterDeadline { stream, operation: id });
+        }
         if over && !life.killed {
             return Err(Violation::RanAfterLeaving { stream, operation: id });
         }
@@ -366,7 +385,7 @@ impl State {
         operation.decided = decided;
         let (stream, runtime) = (operation.asked.stream.clone(), operation.asked.runtime);
         let panics = operation.asked.panics;
-        let (waited, own_deadline) = (operation.began.elapsed(), operation.asked.deadline);
+        let (began, waited, own_deadline) = (operation.began, operation.began.elapsed(), operation.asked.deadline);
         let ran = operation.started.map_or(Duration::ZERO, |started| started.at.elapsed());
         let Some(life) = &mut self.life else { return Ok(()) };
         life.running.remove(&(runtime, stream.clone()));
@@ -379,7 +398,7 @@ impl State {
             return Ok(());
         }
         let timed_out = waited >= own_deadline.unwrap_or(life.deadline) || ran >= life.handler_timeout;
-        match timed_out || life.runtimes > 1 || life.journal.has_failed(&stream) {
+        match timed_out || life.runtimes > 1 || life.journal.failed_at(&stream) >= Some(began) {
             true => Ok(()),
             false => Err(Violation::Dropped { stream, operation: id }),
         }

@@ -53,7 +53,8 @@ struct Stream {
     undecided: u32,
     /// When the last of its answers is due: none overtakes it.
     last_due: Option<Instant>,
-    failed: bool,
+    /// When an append was last told that it failed for a reason of its own, not because of an earlier one.
+    failed_at: Option<Instant>,
 }
 
 /// What the journal keeps inside a session.
@@ -92,7 +93,7 @@ enum Fate {
 }
 
 enum Due {
-    Answer(Answer),
+    Answer(SmallVec<[usize; 1]>, Answer),
     Landing(Append),
 }
 
@@ -128,8 +129,8 @@ impl State {
         }
     }
 
-    pub(super) fn has_failed(&self, stream: &StreamId) -> bool {
-        self.by_name.get(stream).is_some_and(|index| self.streams[*index].failed)
+    pub(super) fn failed_at(&self, stream: &StreamId) -> Option<Instant> {
+        self.streams[*self.by_name.get(stream)?].failed_at
     }
 
     /// The first step of opening: ends the older session.
@@ -139,7 +140,7 @@ impl State {
             Some(index) => *index,
             None => {
                 let head = shared.disk.version(stream);
-                self.streams.push(Stream { session: None, head, undecided: 0, last_due: None, failed: false });
+                self.streams.push(Stream { session: None, head, undecided: 0, last_due: None, failed_at: None });
                 self.by_name.insert(stream.clone(), self.streams.len() - 1);
                 self.streams.len() - 1
             }
@@ -365,7 +366,8 @@ impl State {
         self.faults.appends += 1;
         let told = self.place_in_line(&append, now, shared);
         let outcome = Err(AppendError::Unknown { reason: "simulated: the answer took too long".into() });
-        self.line.insert(told, Due::Answer((acknowledgement, outcome)));
+        let streams = self.indexes(&append, shared);
+        self.line.insert(told, Due::Answer(streams, (acknowledgement, outcome)));
         let limit = self.weather.watchdog;
         let lands = now + self.random.time_below(limit);
         self.next_due += 1;
@@ -402,18 +404,25 @@ impl State {
         }
         let place = self.place_in_line(&append, at, shared);
         self.count(&append, shared, -1);
-        self.line.insert(place, Due::Answer((append.acknowledgement, outcome)));
+        let streams = self.indexes(&append, shared);
+        self.line.insert(place, Due::Answer(streams, (append.acknowledgement, outcome)));
     }
 
     fn place_in_line(&mut self, append: &Append, at: Instant, shared: &Shared) -> (Instant, u64) {
         let mut at = if self.in_a_hurry { Instant::now() } else { at };
-        let indexes = || append.parts.iter().filter_map(|part| Some(state_of(&part.session, shared)?.index));
-        for index in indexes() {
-            at = self.streams[index].last_due.map_or(at, |last| last.max(at));
+        let indexes = self.indexes(append, shared);
+        for index in &indexes {
+            at = self.streams[*index].last_due.map_or(at, |last| last.max(at));
         }
-        indexes().for_each(|index| self.streams[index].last_due = Some(at));
+        indexes.iter().for_each(|index| self.streams[*index].last_due = Some(at));
         self.next_due += 1;
         (at, self.next_due)
+    }
+
+    /// The streams of an append.
+    #[expect(clippy::unused_self, reason = "its indexes mean something here only")]
+    fn indexes(&self, append: &Append, shared: &Shared) -> SmallVec<[usize; 1]> {
+        append.parts.iter().filter_map(|part| Some(state_of(&part.session, shared)?.index)).collect()
     }
 
     fn count(&mut self, append: &Append, shared: &Shared, by: i32) {
@@ -431,7 +440,6 @@ impl State {
             if let Some(state) = state_of(&part.session, shared) {
                 state.failed.store(true, Ordering::Relaxed);
                 part.session.end();
-                self.streams[state.index].failed = true;
             }
         }
     }
@@ -469,7 +477,7 @@ impl State {
         }
         for due in std::mem::take(&mut self.line).into_values() {
             match due {
-                Due::Answer((acknowledgement, _)) => lost.push(acknowledgement),
+                Due::Answer(_, (acknowledgement, _)) => lost.push(acknowledgement),
                 Due::Landing(append) if self.random.one_in(2) => {
                     let (parts, metadata) = commit_of(&append);
                     disk.store(&parts, &metadata);
@@ -495,7 +503,12 @@ impl State {
             && entry.key().0 <= now
         {
             match entry.remove() {
-                Due::Answer(answer) => answers.push(answer),
+                Due::Answer(streams, answer) => {
+                    if !matches!(answer.1, Ok(_) | Err(AppendError::Superseded { .. })) {
+                        streams.iter().for_each(|index| self.streams[*index].failed_at = Some(now));
+                    }
+                    answers.push(answer);
+                }
                 Due::Landing(append) => {
                     store(&append, shared);
                     self.advance(&append, shared);

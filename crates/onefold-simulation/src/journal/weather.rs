@@ -72,6 +72,14 @@ impl Weather {
         }
     }
 
+    /// Whether nothing fails.
+    pub(crate) fn is_fair(&self) -> bool {
+        let Weather { refused, unknown_stored, unknown_lost, unknown_late, unanswered, .. } = *self;
+        let Weather { failed_sync, failed_open, failed_read, damaged_read, .. } = *self;
+        let appends = refused + unknown_stored + unknown_lost + unknown_late + unanswered + failed_sync;
+        appends + failed_open + failed_read + damaged_read == 0
+    }
+
     /// Some weather, from fair to foul. Each fault is absent in many, so that what follows from it is not drowned by others.
     pub fn random(random: &mut Random) -> Self {
         let mut time = |choices: &[u64]| Duration::from_micros(random.pick(choices));

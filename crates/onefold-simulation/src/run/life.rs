@@ -50,6 +50,8 @@ pub(super) async fn live<A: Aggregate>(
         handler_timeout: plan.config.handler_timeout,
         began,
         ending: false,
+        ended: None,
+        brisk: plan.is_brisk(),
         killed: false,
         latest: BTreeMap::new(),
         running: BTreeMap::new(),
@@ -132,6 +134,7 @@ impl<A: Aggregate> Ending<'_, A> {
                 self.count(living);
                 witness.ending();
                 self.runtimes.clear();
+                witness.ended();
                 self.say_farewell().await;
             }
             End::ShutDown(after, time) => {
@@ -142,6 +145,7 @@ impl<A: Aggregate> Ending<'_, A> {
                     let report = runtime.shutdown(time).await;
                     witness.note(&[20, report.unanswered as u64, u64::from(report.journal.is_ok())]);
                 }
+                witness.ended();
                 self.say_farewell().await;
             }
             End::Done => {
