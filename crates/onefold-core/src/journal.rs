@@ -22,6 +22,8 @@ mod read;
 pub mod record;
 mod session;
 
+use std::any::Any;
+
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use tokio::sync::watch;
@@ -92,7 +94,9 @@ use crate::{Checkpoint, StreamId, StreamVersion};
 /// * Dropping the future of `open` or the stream of a read cancels it, and leaves nothing behind.
 /// * `append` of a session that belongs to another journal is [`AppendError::Superseded`].
 /// * `read_stream` after a version beyond the head is empty.
-pub trait Journal: Send + Sync + 'static {
+///
+/// Every journal is `Any`, so that tools that know one sort of journal can ask whether a `dyn Journal` is one.
+pub trait Journal: Any + Send + Sync {
     /// Gives the right to append to `stream`, and its head. Ends older sessions of it.
     ///
     /// # Errors (of the future)

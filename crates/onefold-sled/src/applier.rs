@@ -5,14 +5,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::block::{BLOCK_BYTES_MAX, BlockPacker, FullBlock};
-use crate::keys;
+use crate::block::{BLOCK_BYTES_MAX, BlockPacker};
+use crate::placing::Placing;
 use crate::shared::Shared;
-use crate::store::{BATCH_BLOCKS_MAX, Store, StoreBatch, StoreError, panic_message};
+use crate::store::{BATCH_BLOCKS_MAX, Store, StoreError, panic_message};
 
 /// Bytes of new commits that are worth waking up for.
 const BATCH_BYTES: usize = BATCH_BLOCKS_MAX * BLOCK_BYTES_MAX;
@@ -23,7 +23,16 @@ pub(crate) struct ApplierSignal {
     state: Mutex<Wanted>,
     changed: Condvar,
     unapplied_bytes: AtomicUsize,
-    redo_bytes: AtomicUsize,
+    redo_bytes: AtomicU64,
+}
+
+/// What a group adds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Added {
+    /// Bytes to be packed.
+    pub(crate) bytes: usize,
+    /// Bytes of the redo log.
+    pub(crate) redo_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,12 +61,12 @@ pub(crate) enum Task {
 }
 
 impl ApplierSignal {
-    /// A group of so many bytes was published; the overlay holds `held` of at most `held_max`.
-    pub(crate) fn published(&self, bytes: usize, held: usize, held_max: usize, checkpoint_bytes: usize) {
-        let unapplied = self.unapplied_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let redo = self.redo_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    /// A group was published; the overlay holds `held` of at most `held_max`.
+    pub(crate) fn published(&self, added: Added, held: usize, held_max: usize, checkpoint_bytes: usize) {
+        let unapplied = self.unapplied_bytes.fetch_add(added.bytes, Ordering::Relaxed) + added.bytes;
+        let redo = self.redo_bytes.fetch_add(added.redo_bytes, Ordering::Relaxed) + added.redo_bytes;
         let apply = unapplied >= BATCH_BYTES || held >= held_max / 2;
-        let checkpoint = redo >= checkpoint_bytes;
+        let checkpoint = redo >= checkpoint_bytes as u64;
         if apply || checkpoint {
             self.want(|wanted| {
                 wanted.apply |= apply;
@@ -122,13 +131,20 @@ pub(crate) struct Applier {
     pub(crate) shared: Arc<Shared>,
     pub(crate) store: Arc<Store>,
     packer: BlockPacker,
+    placing: Placing,
     packed: u64,
 }
 
 impl Applier {
     pub(crate) fn new(shared: &Arc<Shared>, store: Arc<Store>) -> Self {
         let packed = shared.applied.load(Ordering::Acquire);
-        Applier { shared: Arc::clone(shared), store, packer: BlockPacker::default(), packed }
+        Applier {
+            shared: Arc::clone(shared),
+            store,
+            packer: BlockPacker::default(),
+            placing: Placing::default(),
+            packed,
+        }
     }
 
     /// The thread: returns how the journal ends. Whatever fails poisons.
@@ -162,8 +178,7 @@ impl Applier {
     fn apply_some(&mut self) -> Result<(), StoreError> {
         self.apply_batches()?;
         if self.shared.overlay.bytes() >= self.shared.config.overlay_bytes_max / 2 {
-            self.packer.seal();
-            self.write_full()?;
+            self.write_all()?;
         }
         if self.shared.heads.dirty_count() >= self.shared.config.dirty_heads_max / 2 {
             self.checkpoint()?;
@@ -184,8 +199,7 @@ impl Applier {
         while self.pack(commit) {
             self.write_full()?;
         }
-        self.packer.seal();
-        self.write_full()
+        self.write_all()
     }
 
     /// Packs durable commits, up to `commit`, until a batch is full. False when there are no more.
@@ -203,29 +217,23 @@ impl Applier {
         false
     }
 
+    /// Writes the finished blocks that have a settled place.
     fn write_full(&mut self) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
-        write_blocks(&self.store, self.packer.take_full(), |complete_to| {
-            // IMPORTANT: visible in sled before it leaves memory.
-            shared.applied.store(complete_to, Ordering::Release);
-            shared.overlay.applied_to(complete_to);
-        })
+        self.placing.write(&self.store, self.packer.take_full(), |complete_to| applied(&shared, complete_to))
+    }
+
+    /// Writes all that was packed, with the block in the making.
+    fn write_all(&mut self) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.packer.seal();
+        self.placing.write_all(&self.store, self.packer.take_full(), |complete_to| applied(&shared, complete_to))
     }
 }
 
-/// Writes blocks in batches, each with its own mark; `applied` is told each mark when it is visible.
-pub(crate) fn write_blocks(
-    store: &Store,
-    blocks: Vec<FullBlock>,
-    mut applied: impl FnMut(u64),
-) -> Result<(), StoreError> {
-    for blocks in blocks.chunks(store.batch_blocks_max()) {
-        let Some(last) = blocks.last() else { continue };
-        let mut batch = StoreBatch::default();
-        blocks.iter().for_each(|block| batch.insert(&block.key, &block.bytes));
-        batch.insert(keys::APPLIED_MARK, &last.complete_to.to_le_bytes());
-        store.apply(batch)?;
-        applied(last.complete_to);
-    }
-    Ok(())
+/// A batch is visible in sled.
+fn applied(shared: &Shared, complete_to: u64) {
+    // IMPORTANT: visible in sled before it leaves memory.
+    shared.applied.store(complete_to, Ordering::Release);
+    shared.overlay.applied_to(complete_to);
 }

@@ -70,6 +70,22 @@ impl SledJournal {
         Ok(journal)
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Closes cleanly and waits for it, without a runtime: for tools.
+    pub(crate) fn close_and_wait(self) -> Result<(), CloseError> {
+        self.shared.queue.close();
+        self.shared.applier.want_end(End::Close);
+        loop {
+            if let Some(closed) = &*self.shared.closed.borrow() {
+                return closed.clone();
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
     /// What the journal did and holds. Cheap, but for the size of its files, which takes a few system calls.
     pub fn stats(&self) -> JournalStats {
         let shared = &self.shared;

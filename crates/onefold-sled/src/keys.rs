@@ -14,8 +14,9 @@ use onefold_core::StreamId;
 use crate::fields::u64_be_at;
 
 pub(crate) const LOG: u8 = b'L';
-const HEAD: u8 = b'H';
-const INDEX: u8 = b'X';
+pub(crate) const HEAD: u8 = b'H';
+pub(crate) const INDEX: u8 = b'X';
+pub(crate) const MARK: u8 = b'M';
 
 /// The format of the directory, u64.
 pub(crate) const FORMAT_MARK: &[u8] = b"Mformat";
@@ -47,6 +48,22 @@ pub(crate) fn head(stream: &StreamId) -> Vec<u8> {
     key
 }
 
+/// The stream of a head's key; `None` when it is none.
+pub(crate) fn parse_head(key: &[u8]) -> Option<StreamId> {
+    let rest = key.strip_prefix(&[HEAD])?;
+    let (aggregate_type, id) = split_name(rest)?;
+    StreamId::new(aggregate_type, std::str::from_utf8(id).ok()?).ok()
+}
+
+/// The stream and the version of an index key; `None` when it is none.
+pub(crate) fn parse_index(key: &[u8]) -> Option<(StreamId, u64)> {
+    let rest = key.strip_prefix(&[INDEX])?;
+    let (aggregate_type, rest) = split_name(rest)?;
+    let (id, version) = split_name(rest)?;
+    let version = u64::from_be_bytes(*version.first_chunk().filter(|_| version.len() == 8)?);
+    Some((StreamId::new(aggregate_type, id).ok()?, version))
+}
+
 /// What the heads of one type begin with.
 pub(crate) fn head_prefix(aggregate_type: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
@@ -70,6 +87,13 @@ pub(crate) fn index_version(key: &[u8]) -> u64 {
     u64_be_at(key, key.len() - 8)
 }
 
+/// A name with its length in front, and what follows it.
+fn split_name(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first()?;
+    let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+    Some((std::str::from_utf8(name).ok()?, rest))
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "types have 64 bytes at most, ids 255")]
 fn push_name(name: &str, key: &mut Vec<u8>) {
     key.push(name.len() as u8);
@@ -88,6 +112,8 @@ mod tests {
         let stream = StreamId::new("account", "1").unwrap();
         assert!(index(&stream, 255) < index(&stream, 256));
         assert_eq!(index_version(&index(&stream, 256)), 256);
+        assert_eq!(parse_index(&index(&stream, 256)), Some((stream.clone(), 256)));
+        assert_eq!(parse_head(&head(&stream)), Some(stream));
     }
 
     #[test]

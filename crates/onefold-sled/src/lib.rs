@@ -32,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod config;
 mod error;
 mod journal;
@@ -46,6 +47,7 @@ mod writer;
 mod redo;
 
 mod overlay;
+mod placing;
 
 mod applier;
 mod checkpoint;
@@ -58,6 +60,7 @@ mod beacon;
 mod block;
 mod derived;
 mod fields;
+mod gap;
 mod heads;
 mod keys;
 mod lock;
@@ -68,6 +71,7 @@ mod timer;
 
 pub use config::{Durability, RebuildProgress, SledConfig};
 pub use error::OpenJournalError;
+pub use gap::Gap;
 pub use journal::SledJournal;
 #[doc(hidden)]
 pub use medium::{Disk, Medium, Step};

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt as _;
 
 /// How the redo log writes and syncs its groups.
 pub trait Medium: Send + Sync {
-    /// Writes all of `bytes` at `offset`.
+    /// Writes all of `bytes` at `offset`: whole blocks of 4 KiB, in memory that is aligned so. The file may refuse other
+    /// lengths, offsets and memory, because it is written past the page cache.
     ///
     /// # Errors
     ///
@@ -37,6 +38,8 @@ pub trait Medium: Send + Sync {
 pub enum Step {
     /// Make sled's file synchronous.
     WriteThrough,
+    /// Make room for blocks in sled.
+    Place,
     /// Apply a batch to sled.
     Batch,
     /// Sync sled.

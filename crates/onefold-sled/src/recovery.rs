@@ -4,10 +4,10 @@
 //!   lock ─▶ beacon ─▶ judge the redo log ─▶ sweep ─▶ sled ─▶ re-apply ─▶ rebuild heads ─▶ sync ─▶ new generation ─▶ beacon
 //! ```
 
-mod directory;
-mod judgement;
+pub(crate) mod directory;
+pub(crate) mod judgement;
 mod progress;
-mod rebuild;
+pub(crate) mod rebuild;
 mod replay;
 
 use std::path::{Path, PathBuf};
@@ -212,7 +212,9 @@ fn new_generation(
     (facts.first_segment, facts.current_segment) = (sequence, sequence);
     let written = beacon.write(|| Ok(facts)).and_then(|()| segment::sync_directory(&config.path));
     written.map_err(OpenJournalError::io("could not write", &path))?;
-    let preparer = Arc::new(Preparer::new(redo_dir.clone(), Arc::clone(&config.medium)));
+    // What a checkpoint frees is needed again before the next one: zeros are written once.
+    let spares_max = config.checkpoint_bytes / config.segment_bytes + 1;
+    let preparer = Arc::new(Preparer::new(redo_dir.clone(), Arc::clone(&config.medium), spares_max));
     // IMPORTANT: after the beacon, which must never name a segment that is gone.
     old.iter().for_each(|(_, path)| preparer.give_spare(path.clone()));
     let Segment { file, sequence, bytes } = current;

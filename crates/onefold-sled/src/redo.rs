@@ -9,6 +9,7 @@
 //! One group is in flight at a time. Every opening of the journal begins a new generation in a fresh segment: nothing is
 //! ever written behind a tail that was recovered.
 
+pub(crate) mod blocks;
 pub(crate) mod group;
 pub(crate) mod ledger;
 pub(crate) mod preparer;
@@ -19,6 +20,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use self::blocks::Staging;
 use self::group::GroupHeader;
 use self::ledger::Ledger;
 use self::preparer::Preparer;
@@ -48,6 +50,7 @@ pub(crate) struct RedoLog {
     medium: Arc<dyn Medium>,
     ledger: Arc<Ledger>,
     preparer: Arc<Preparer>,
+    staging: Staging,
 }
 
 /// What a [`RedoLog`] works with.
@@ -80,6 +83,7 @@ impl RedoLog {
             medium: parts.medium,
             ledger: parts.ledger,
             preparer: parts.preparer,
+            staging: Staging::default(),
         }
     }
 
@@ -89,7 +93,7 @@ impl RedoLog {
     }
 
     /// Seals and writes a group: `bytes` has room for the header and then the records of `commits` commits.
-    pub(crate) fn write(&mut self, bytes: &mut Vec<u8>, first_commit: u64, commits: u32) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &mut [u8], first_commit: u64, commits: u32) -> io::Result<()> {
         let length = u32::try_from(bytes.len() - group::HEADER_BYTES).map_err(io::Error::other)?;
         let header = GroupHeader {
             generation: self.generation,
@@ -100,9 +104,10 @@ impl RedoLog {
             previous_crc: self.previous_crc,
         };
         let crc = group::seal(bytes, &header, self.salt);
-        self.make_room(bytes.len() as u64)?;
-        self.medium.write(&self.file, bytes, self.used)?;
-        self.used += bytes.len() as u64;
+        self.make_room(group::room(bytes.len()))?;
+        let blocks = self.staging.stage(bytes);
+        self.medium.write(&self.file, blocks, self.used)?;
+        self.used += blocks.len() as u64;
         self.next_group += 1;
         self.previous_crc = crc;
         self.last_commit = first_commit + u64::from(commits) - 1;

@@ -147,6 +147,17 @@ impl Store {
         })
     }
 
+    /// Puts empty values under new keys, in their order. They mean nothing by themselves, so they are no batch.
+    pub(crate) fn place<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Result<(), StoreError> {
+        self.timed(|| {
+            self.medium.before(Step::Place)?;
+            for key in keys {
+                guarded(|| self.db().insert(key, &[]))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Makes a batch visible. Not durable before [`sync`](Store::sync).
     pub(crate) fn apply(&self, batch: StoreBatch) -> Result<(), StoreError> {
         self.timed(|| {

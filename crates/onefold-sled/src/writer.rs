@@ -24,9 +24,10 @@ use onefold_core::{CommitNumber, GlobalPosition};
 
 use self::flight::Pending;
 use self::forming::{Forming, GroupBounds};
+use crate::applier::Added;
 use crate::config::Durability;
 use crate::overlay::Group;
-use crate::redo::RedoLog;
+use crate::redo::{RedoLog, group};
 use crate::shared::Shared;
 use crate::stats::Counters;
 use crate::store::panic_message;
@@ -135,7 +136,7 @@ impl Writer {
         Ok(())
     }
 
-    fn persist(&mut self, bytes: &mut Vec<u8>, first: u64, commits: usize) -> io::Result<()> {
+    fn persist(&mut self, bytes: &mut [u8], first: u64, commits: usize) -> io::Result<()> {
         let shared = &self.shared;
         let commits = u32::try_from(commits).map_err(io::Error::other)?;
         shared.flight.timer.ask();
@@ -149,15 +150,16 @@ impl Writer {
         shared.tick.poke();
         Counters::add(&shared.counters.groups, 1);
         Counters::add(&shared.counters.commits, commits.into());
-        Counters::add(&shared.counters.bytes_written, bytes.len() as u64);
-        shared.space.spend(bytes.len() as u64);
+        let written = group::room(bytes.len());
+        Counters::add(&shared.counters.bytes_written, written);
+        shared.space.spend(written);
         Ok(())
     }
 
     /// Shows the group to readers. The order is the guarantee.
     fn publish(&mut self, first: u64, bytes: Bytes, end: usize, group: u64) {
         let shared = &self.shared;
-        let length = bytes.len();
+        let added = Added { bytes: bytes.len(), redo_bytes: group::room(bytes.len()) };
         let offsets = std::mem::take(&mut self.forming.offsets);
         // 1. The bytes, so that whoever learns of the commits finds them.
         let held = shared.overlay.push(Arc::new(Group { first, bytes, offsets, end }));
@@ -167,7 +169,7 @@ impl Writer {
         shared.durable_group.store(group, Ordering::Release);
         shared.durable.send_replace(self.position());
         let config = &shared.config;
-        shared.applier.published(length, held, config.overlay_bytes_max, config.checkpoint_bytes);
+        shared.applier.published(added, held, config.overlay_bytes_max, config.checkpoint_bytes);
     }
 
     /// Where the journal ends with the group in hand.

@@ -71,6 +71,24 @@ async fn blocks_beyond_an_old_mark_are_applied_again() {
     check_whole(&path).await;
 }
 
+/// A place under a number that lies inside a block, once the commits are packed again, would hide that block.
+#[tokio::test(flavor = "multi_thread")]
+async fn places_without_blocks_are_removed() {
+    let (_temporary, path) = killed().await;
+    let db = sled::Config::new().path(&path).open().unwrap();
+    let last = blocks(&db).iter().rev().find(|(_, value)| !value.is_empty()).unwrap().0.clone();
+    let beyond = u64::from_be_bytes(last[1..9].try_into().unwrap()) + 30;
+    for commit in [beyond, beyond + 1, beyond + 7, 1_000_000] {
+        let key = [&b"L"[..], &commit.to_be_bytes(), &[0, 0]].concat();
+        db.insert(key, &[]).unwrap();
+    }
+    db.flush().unwrap();
+    drop(db);
+    check_whole(&path).await;
+    let db = sled::Config::new().path(&path).open().unwrap();
+    assert!(blocks(&db).iter().all(|(_, value)| !value.is_empty()));
+}
+
 /// The chunks of a large commit, taken from a journal of their own.
 async fn chunks_of_commit_2(text_bytes: usize) -> Vec<(sled::IVec, sled::IVec)> {
     let (_temporary, path) = dir();

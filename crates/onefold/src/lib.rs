@@ -79,6 +79,8 @@ pub use onefold_core::*;
 pub use onefold_derive::Event;
 #[cfg(feature = "sled")]
 pub use onefold_sled::*;
+#[cfg(feature = "sled")]
+pub use runtime::BackupError;
 
 #[doc(hidden)]
 pub use onefold_core::__private;

@@ -1,6 +1,6 @@
 //! A bank: the accounts in one data directory, from opening the journal to closing it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Bank {
     runtime: Arc<Runtime>,
     accounts: Aggregates<Account>,
+    backups: PathBuf,
 }
 
 impl Bank {
@@ -31,7 +32,20 @@ impl Bank {
         let journal = tokio::task::spawn_blocking(move || SledJournal::open(directory)).await?;
         let runtime = Runtime::builder(journal?).aggregate::<Account>(()).start().await?;
         let accounts = runtime.aggregates::<Account>()?;
-        Ok(Bank { runtime: Arc::new(runtime), accounts })
+        let mut backups = data.canonicalize()?.into_os_string();
+        backups.push("-backups");
+        Ok(Bank { runtime: Arc::new(runtime), accounts, backups: backups.into() })
+    }
+
+    /// Puts backups into another directory than `<data>-backups`.
+    #[must_use]
+    pub fn with_backups(self, backups: PathBuf) -> Bank {
+        Bank { backups, ..self }
+    }
+
+    /// Where backups go.
+    pub fn backups(&self) -> &Path {
+        &self.backups
     }
 
     /// Opens a bank that exists already.

@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use onefold::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
+use crate::domain::Account;
 use crate::scenario::Size;
 use crate::transfer::TransferError;
 use crate::{AccountError, Money};
@@ -32,6 +34,8 @@ Examples:
   bank transfer ada bob 12.34
   bank history ada
   bank serve --listen 127.0.0.1:7070
+  bank journal verify
+  bank journal show account/ada
 
 Amounts are decimals with at most two places and are kept in cents.";
 
@@ -70,6 +74,16 @@ enum Command {
         /// Where to listen; port 0 picks a free one
         #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDRESS:PORT")]
         listen: SocketAddr,
+        /// Where `POST /backups/{name}` puts its copies [default: the journal's directory with -backups behind it]
+        #[arg(long, value_name = "DIR")]
+        backups: Option<PathBuf>,
+    },
+    /// Look at the journal and look after it: verify, repair, export, import, backup, streams, show, tail, stats
+    #[command(disable_help_flag = true)]
+    Journal {
+        /// A command and its options; --help lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        arguments: Vec<OsString>,
     },
     /// The process that the demo kills
     #[command(hide = true)]
@@ -160,6 +174,9 @@ fn whoami() -> String {
 pub async fn main(cli: Cli) -> ExitCode {
     let is_demo = matches!(cli.command, None | Some(Command::Demo(_)));
     log_to_stderr(is_demo);
+    if let Some(Command::Journal { arguments }) = cli.command {
+        return journal(cli.data, arguments).await;
+    }
     match commands::run(cli, &mut std::io::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if !is_demo && reader_left(&error) => ExitCode::SUCCESS,
@@ -168,6 +185,17 @@ pub async fn main(cli: Cli) -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// onefold's own command line, which knows the accounts' events.
+async fn journal(data: Option<PathBuf>, arguments: Vec<OsString>) -> ExitCode {
+    let tool = onefold_cli::Cli::new()
+        .name("bank journal")
+        .journal_option("data")
+        .default_journal(data.unwrap_or_else(|| commands::DEFAULT_DATA.into()))
+        .aggregate::<Account>();
+    // It blocks, which no async thread should.
+    tokio::task::spawn_blocking(move || tool.run_from(arguments)).await.unwrap_or(ExitCode::FAILURE)
 }
 
 /// Whatever RUST_LOG asks for; by default warnings, and the progress of opening a large journal. stdout is for answers.

@@ -7,10 +7,14 @@
 //! | `GET /accounts/{id}` | | 200 `{"id", "owner", "balance", "version"}` |
 //! | `GET /accounts/{id}/history?after=0&limit=100` | | 200, a list of events |
 //! | `GET /health` | | 200 or 503 |
+//! | `POST /backups/{name}` | | 201 `{"path", "commit", "position", "streams"}` when the copy is whole and verified |
+//!
+//! Whoever may ask for a backup fills the disk: keep that path from clients that you do not trust.
 //!
 //! Amounts are decimal strings. `If-Match: "7"` makes a command conditional on the account's version, `X-Deadline-Ms: 500`
 //! bounds how long it may take. What goes wrong is a [`Problem`].
 
+mod backups;
 mod problem;
 mod request;
 
@@ -71,14 +75,16 @@ pub async fn serve(
 /// The routes; embed them in a larger application as you like.
 pub fn router(bank: &Bank) -> Router {
     let (accounts, runtime) = (bank.accounts().clone(), Arc::clone(bank.runtime()));
+    let backups = bank.backups().into();
     Router::new()
         .route("/accounts/{id}", get(show).post(open))
         .route("/accounts/{id}/deposit", post(deposit))
         .route("/accounts/{id}/withdraw", post(withdraw))
         .route("/accounts/{id}/history", get(history))
         .route("/health", get(health))
+        .route("/backups/{name}", post(backups::make))
         .fallback(|| async { Problem::not_found("there is no such resource") })
-        .with_state(App { accounts, runtime })
+        .with_state(App { accounts, runtime, backups })
 }
 
 /// What the handlers share.
@@ -86,6 +92,8 @@ pub fn router(bank: &Bank) -> Router {
 struct App {
     accounts: Aggregates<Account>,
     runtime: Arc<Runtime>,
+    /// Where backups go.
+    backups: Arc<std::path::Path>,
 }
 
 #[derive(Deserialize)]

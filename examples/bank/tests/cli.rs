@@ -137,3 +137,20 @@ fn a_served_bank_is_locked_and_closes_on_sigterm() {
     assert_eq!((rest.as_str(), server.wait().unwrap().code()), ("closed cleanly\n", Some(0)));
     assert_eq!(answer(data, "balance ada"), "ada holds 0.00 (version 1)\n");
 }
+
+#[test]
+fn the_journal_is_looked_at_with_the_accounts_own_events() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = &directory.path().join("bank");
+    answer(data, "open ada --owner Ada");
+    answer(data, "deposit ada 12.34");
+    let shown = answer(data, "journal show account/ada");
+    assert!(shown.contains(r#"account.opened               r1  {"owner":"Ada"}"#), "{shown}");
+    assert!(shown.lines().nth(1).is_some_and(|line| line.ends_with(r#"{"amount":"12.34"}"#)), "{shown}");
+    assert!(answer(data, "journal verify").contains("is sound"));
+    let (help, ..) = run(Path::new("unused"), "journal --help");
+    assert!(help.contains("bank journal verify --data bank-data"), "{help}");
+    let (_, stderr, code) = run(&directory.path().join("elsewhere"), "journal verify");
+    assert!(stderr.starts_with("bank journal: there is no journal in"), "{stderr}");
+    assert_eq!(code, Some(5));
+}

@@ -111,3 +111,25 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     assert_eq!(server.get("/accounts/ada").body["balance"], "5.00");
     server.stop();
 }
+
+#[test]
+fn a_backup_of_a_served_bank_is_a_bank() {
+    let server = Server::start();
+    server.post("/accounts/ada", r#"{"owner": "Ada"}"#);
+    server.post("/accounts/ada/deposit", r#"{"amount": "5.00"}"#);
+    let made = server.post("/backups/monday", "");
+    assert_eq!((made.status, &made.body["commit"], &made.body["streams"]), (201, &json!(2), &json!(1)), "{made:?}");
+    server.post("/accounts/ada/deposit", r#"{"amount": "6.00"}"#);
+    for (name, status, error) in [("monday", 409, "Exists"), ("..", 400, "BadRequest"), ("a.b", 400, "BadRequest")] {
+        let refused = server.post(&format!("/backups/{name}"), "");
+        assert_eq!((refused.status, &refused.body["error"]), (status, &json!(error)), "{name}");
+    }
+    let data = server.stop();
+    let backup = data.path().join("bank-backups/monday");
+    assert_eq!(made.body["path"], json!(backup.canonicalize().expect("the backup")));
+    std::fs::remove_dir_all(data.path().join("bank")).expect("to lose the bank");
+    std::fs::rename(backup, data.path().join("bank")).expect("to put the backup in its place");
+    let server = Server::start_in(data);
+    assert_eq!(server.get("/accounts/ada").body["balance"], "5.00");
+    server.stop();
+}

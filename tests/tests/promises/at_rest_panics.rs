@@ -164,6 +164,19 @@ async fn panic_at_a_caller_is_answered_attributed_and_does_not_reach_it() {
     assert!(runtime.shutdown(std::time::Duration::from_secs(1)).await.is_clean());
 }
 
+/// P2, P7: found by simulation. A panic in `weight` strikes when the events are applied and not stored, and its error named the
+/// version that the state had by then: one that was never reached.
+#[tokio::test(start_paused = true)]
+async fn panic_names_no_version_that_was_not_reached() {
+    let (_runtime, fragiles) = start().await;
+    for command in [Break::Handle, Break::Apply, Break::Reply, Break::Weight] {
+        assert!(fragiles.ask("a", Crack).await.is_ok());
+        let durable = fragiles.version("a").await.unwrap();
+        let Err(Error::NotStored(error)) = fragiles.ask("a", command).await else { panic!("{command:?} breaks") };
+        assert!(error.version.is_none_or(|version| version == durable), "{command:?} at {durable}: {error}");
+    }
+}
+
 /// A command that panics when it is dropped because it came with the wrong version: it is the handler's stage that fails.
 #[tokio::test(start_paused = true)]
 async fn command_that_panics_when_it_conflicts_is_attributed_to_handle() {

@@ -9,6 +9,7 @@ use onefold_core::journal::{FeedItem, ReadError};
 
 use super::{Reader, damaged, storage};
 use crate::block::{self, Block, Parsed};
+use crate::gap::Gap;
 use crate::keys;
 
 /// Commits in one chunk at most.
@@ -65,7 +66,8 @@ impl FeedScan {
             let first = reader.stored_block(next)?;
             let mut blocks = Blocks::new(reader, first, applied);
             while let Some(block) = blocks.next()? {
-                for commit in self.next.unwrap_or(1)..=block.last().min(applied) {
+                let last = block.last().min(applied);
+                while let Some(commit) = self.next.filter(|next| *next <= last) {
                     bytes += self.push(commit, &block.record(commit), items)?;
                 }
                 if items.len() >= CHUNK_COMMITS_MAX || bytes >= CHUNK_BYTES_MAX {
@@ -84,6 +86,11 @@ impl FeedScan {
     }
 
     fn push(&mut self, commit: u64, record: &Bytes, items: &mut Vec<FeedItem>) -> Result<usize, ReadError> {
+        if let Some(gap) = Gap::parse(record, commit) {
+            items.push(FeedItem::Removed { from: gap.first_position, to: gap.last_position });
+            self.next = Some(gap.last_commit.get() + 1);
+            return Ok(record.len());
+        }
         let damage = |error: onefold_core::journal::record::RecordError| damaged(None, commit, error.to_string());
         let view = RecordView::parse(record).map_err(damage)?;
         if view.commit().get() != commit {
@@ -157,9 +164,9 @@ fn first_commit_after(reader: &mut Reader, position: u64, end: u64) -> Result<u6
     while low < probes_end {
         let middle = low + (probes_end - low) / 2;
         match probe(reader, middle, probes_end)? {
-            Some(probe) if probe.last <= position => low = probe.commit + 1,
+            Some(probe) if probe.last <= position => low = probe.last_commit + 1,
             // Positions are dense: nothing before this commit goes beyond.
-            Some(probe) if probe.first <= position + 1 => (high, probes_end) = (probe.commit, low),
+            Some(probe) if probe.first <= position + 1 => (high, probes_end) = (probe.first_commit, low),
             // Beyond; or from the middle on there is damage, and what can be read behind it is too late: if nothing before
             // the damage is beyond, the reading begins with it.
             _ => (high, probes_end) = (middle, middle),
@@ -168,9 +175,10 @@ fn first_commit_after(reader: &mut Reader, position: u64, end: u64) -> Result<u6
     Ok(high.max(low))
 }
 
-/// Where a commit's events are.
+/// Where a commit's events are, or those of a gap.
 struct Probe {
-    commit: u64,
+    first_commit: u64,
+    last_commit: u64,
     first: u64,
     last: u64,
 }
@@ -189,9 +197,14 @@ fn probe(reader: &mut Reader, from: u64, end: u64) -> Result<Option<Probe>, Read
 
 fn probe_one(reader: &mut Reader, commit: u64) -> Result<Probe, ReadError> {
     let record = reader.record(commit)?;
+    if let Some(gap) = Gap::parse(&record, commit) {
+        let (first_commit, last_commit) = (gap.first_commit.get(), gap.last_commit.get());
+        return Ok(Probe { first_commit, last_commit, first: gap.first_position.get(), last: gap.last_position.get() });
+    }
     let view = RecordView::parse(&record).map_err(|error| damaged(None, commit, error.to_string()))?;
     let first = view.first_position().get();
-    Ok(Probe { commit, first, last: first + view.event_count() - 1 })
+    let last = first + view.event_count() - 1;
+    Ok(Probe { first_commit: commit, last_commit: commit, first, last })
 }
 
 /// The first commit of the block behind the one with `commit`, or of what is still in memory.

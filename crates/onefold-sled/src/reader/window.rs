@@ -17,6 +17,7 @@ use onefold_core::{StreamId, StreamVersion};
 
 use super::{Reader, damaged, storage};
 use crate::derived;
+use crate::gap::Gap;
 use crate::heads::Place;
 use crate::keys;
 
@@ -107,7 +108,7 @@ impl StreamWalk {
 
     /// Checks that a record is the link of the chain that ends with `version`; returns where the chain goes on.
     fn link(&self, record: &Bytes, commit: u64, version: u64) -> Result<(u64, u64), ReadError> {
-        let view = RecordView::parse(record).map_err(|error| self.damage(commit, &error))?;
+        let view = self.view(record, commit)?;
         let part = self.part(&view, commit)?;
         let first_version = part.first_version.get();
         let previous = part.previous.get();
@@ -120,6 +121,13 @@ impl StreamWalk {
             true => Ok((previous, first_version)),
             false => Err(damaged(Some(&self.stream), commit, "the stream's chain does not fit together")),
         }
+    }
+
+    fn view<'a>(&self, record: &'a Bytes, commit: u64) -> Result<RecordView<'a>, ReadError> {
+        if let Some(gap) = Gap::parse(record, commit) {
+            return Err(damaged(Some(&self.stream), commit, format!("{gap}, and the stream had events there")));
+        }
+        RecordView::parse(record).map_err(|error| self.damage(commit, &error))
     }
 
     fn part<'a>(&self, view: &RecordView<'a>, commit: u64) -> Result<PartView<'a>, ReadError> {
@@ -138,7 +146,7 @@ impl StreamWalk {
                 None => reader.record(commit).map_err(|error| self.own(error))?,
             };
             bytes += record.len();
-            let view = RecordView::parse(&record).map_err(|error| self.damage(commit, &error))?;
+            let view = self.view(&record, commit)?;
             let part = self.part(&view, commit)?;
             parts.push(view.take(&part, &record).map_err(|error| self.damage(commit, &error))?);
         }

@@ -16,7 +16,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(callback: Option<ProgressCallback>) -> Self {
+    pub(crate) fn new(callback: Option<ProgressCallback>) -> Self {
         let now = Instant::now();
         Progress { callback, last_commit: 0, started: now, told: now }
     }

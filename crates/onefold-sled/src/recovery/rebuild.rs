@@ -9,6 +9,7 @@ use super::{Progress, stored};
 use crate::block::{self, Block, Parsed};
 use crate::checkpoint::write_heads;
 use crate::error::OpenJournalError;
+use crate::gap::Gap;
 use crate::heads::Place;
 use crate::keys;
 use crate::store::{Store, StoreBatch};
@@ -50,6 +51,9 @@ pub(crate) fn rebuild(
 /// Notes what a commit changed, unless it is older than `from`; returns its last position.
 fn note(block: &Block, commit: u64, from: u64, changed: &mut Changed) -> Result<u64, OpenJournalError> {
     let record = block.record(commit);
+    if let Some(gap) = Gap::parse(&record, commit) {
+        return Ok(gap.last_position.get());
+    }
     let view = RecordView::parse(&record).map_err(|error| damaged(commit, error.to_string()))?;
     if view.commit().get() != commit {
         return Err(damaged(commit, "another commit lies in its place"));

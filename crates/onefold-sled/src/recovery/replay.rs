@@ -10,10 +10,10 @@ use onefold_core::journal::record::RecordView;
 
 use super::judgement::LiveLog;
 use super::{Progress, stored};
-use crate::applier::write_blocks;
 use crate::block::{self, BlockPacker, Parsed};
 use crate::error::OpenJournalError;
 use crate::keys;
+use crate::placing::Placing;
 use crate::redo::scan;
 use crate::store::{BATCH_BLOCKS_MAX, Store, StoreBatch, StoreError};
 
@@ -58,6 +58,10 @@ fn whole_to(store: &Store, from: u64, to: u64) -> Result<u64, OpenJournalError> 
     for entry in store.range(&keys::log(from + 1, 0), &keys::log(to, u16::MAX)) {
         let (key, value) = entry.map_err(stored)?;
         let found = keys::parse_log(&key).unwrap_or_default();
+        if value.is_empty() {
+            // A place whose block did not come.
+            break;
+        }
         let parsed = block::parse(&key, &value).map_err(|evidence| damaged(found.0, evidence))?;
         if found != next {
             break;
@@ -80,6 +84,10 @@ fn check_beyond(store: &Store, live: &LiveLog<'_>, whole: u64) -> Result<(), Ope
     for entry in beyond(store, whole) {
         let (key, value) = entry.map_err(stored)?;
         let first = keys::parse_log(&key).map_or(0, |(first, _)| first);
+        if value.is_empty() {
+            // A place whose block did not come: nothing is lost with it.
+            continue;
+        }
         block::parse(&key, &value).map_err(|evidence| damaged(first, evidence))?;
         if first > live.end && !live.relaxed {
             return Err(damaged(first, format!("it lies beyond the redo log, which ends at {}", live.end)));
@@ -118,6 +126,7 @@ fn beyond(store: &Store, commit: u64) -> impl Iterator<Item = Result<(Bytes, Byt
 /// Applies what the redo log has beyond `whole`.
 fn reapply(store: &Store, live: &LiveLog<'_>, whole: u64, progress: &mut Progress) -> Result<(), OpenJournalError> {
     let mut packer = BlockPacker::default();
+    let mut placing = Placing::default();
     let mut next = whole + 1;
     scan::chain(&live.segments, live.facts.generation, |header, mut records| {
         let mut commit = header.first_commit;
@@ -131,13 +140,13 @@ fn reapply(store: &Store, live: &LiveLog<'_>, whole: u64, progress: &mut Progres
             records = &records[length..];
         }
         if packer.full_blocks() >= BATCH_BLOCKS_MAX {
-            write_blocks(store, packer.take_full(), |_| ()).map_err(stored)?;
+            placing.write(store, packer.take_full(), |_| ()).map_err(stored)?;
         }
         progress.tell(next - 1);
         Ok(())
     })?;
     packer.seal();
-    write_blocks(store, packer.take_full(), |_| ()).map_err(stored)
+    placing.write_all(store, packer.take_full(), |_| ()).map_err(stored)
 }
 
 fn damaged(commit: u64, evidence: impl Into<String>) -> OpenJournalError {

@@ -1,4 +1,5 @@
-//! A group on disk: a header, then the records of its commits back to back, padded to 64 bytes.
+//! A group on disk: a header, then the records of its commits back to back. It begins and
+//! ends with a block of the file.
 //!
 //! ```text
 //!  0  magic u32
@@ -17,11 +18,12 @@
 //! The salt is the segment's: its low half seeds the header's checksum, its high half the group's. So a payload that is
 //! made to look like a group does not verify.
 
+use super::blocks::BLOCK_BYTES;
 use crate::fields::{put, u32_at, u64_at};
 
 pub(crate) const HEADER_BYTES: usize = 64;
 /// Groups begin at multiples of this.
-pub(crate) const ALIGNMENT: usize = 64;
+pub(crate) const ALIGNMENT: usize = BLOCK_BYTES;
 const MAGIC: u32 = u32::from_le_bytes(*b"1fGr");
 
 /// What a group's header says.
@@ -37,8 +39,13 @@ pub(crate) struct GroupHeader {
     pub(crate) previous_crc: u32,
 }
 
-/// Writes the header into the first 64 bytes of a group whose records end at `end`, and pads it. Returns the group's crc.
-pub(crate) fn seal(bytes: &mut Vec<u8>, header: &GroupHeader, salt: u64) -> u32 {
+/// The bytes of the file that a group of so many bytes takes.
+pub(crate) fn room(bytes: usize) -> u64 {
+    bytes.next_multiple_of(ALIGNMENT) as u64
+}
+
+/// Writes the header into the first 64 bytes of a group. Returns the group's crc.
+pub(crate) fn seal(bytes: &mut [u8], header: &GroupHeader, salt: u64) -> u32 {
     put(bytes, 0, &MAGIC.to_le_bytes());
     put(bytes, 8, &header.generation.to_le_bytes());
     put(bytes, 16, &header.number.to_le_bytes());
@@ -50,7 +57,6 @@ pub(crate) fn seal(bytes: &mut Vec<u8>, header: &GroupHeader, salt: u64) -> u32 
     put(bytes, 44, &header_crc.to_le_bytes());
     let crc = group_crc(header, bytes, salt);
     put(bytes, 4, &crc.to_le_bytes());
-    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
     crc
 }
 
@@ -109,7 +115,7 @@ mod tests {
         GroupHeader { generation: 3, number: 7, first_commit: 40, commits: 2, length, previous_crc: 99 }
     }
 
-    /// A client's payload lies in the log at a multiple of 64 bytes, too: made to look like a later group, it was taken
+    /// A client's payload may lie in the log where a group may, too: made to look like a later group, it was taken
     /// for evidence of damage.
     #[test]
     fn a_group_does_not_verify_without_its_salt() {
@@ -128,8 +134,7 @@ mod tests {
         bytes.extend_from_slice(b"records of some commits");
         let header = header(23);
         let crc = seal(&mut bytes, &header, SALT);
-        assert_eq!(bytes.len(), 128);
-        assert_eq!(parse(&bytes, SALT), Some((header, crc, 128)));
+        assert_eq!(parse(&bytes, SALT), Some((header, crc, ALIGNMENT)));
         for bit in 0..(HEADER_BYTES + 23) * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);

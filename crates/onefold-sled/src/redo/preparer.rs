@@ -9,15 +9,13 @@ use parking_lot::{Condvar, Mutex};
 use super::segment::{self, Segment, SegmentHeader};
 use crate::medium::{Medium, Step};
 
-/// Files kept for recycling at most; more are deleted.
-const SPARES_MAX: usize = 3;
-
 /// What the writer, the checkpoint and the preparing thread tell each other.
 pub(crate) struct Preparer {
     dir: PathBuf,
     state: Mutex<State>,
     changed: Condvar,
     medium: Arc<dyn Medium>,
+    spares_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -29,8 +27,9 @@ struct State {
 }
 
 impl Preparer {
-    pub(crate) fn new(dir: PathBuf, medium: Arc<dyn Medium>) -> Self {
-        Preparer { dir, state: Mutex::default(), changed: Condvar::new(), medium }
+    /// Keeps at most `spares_max` files for recycling; more are deleted.
+    pub(crate) fn new(dir: PathBuf, medium: Arc<dyn Medium>, spares_max: usize) -> Self {
+        Preparer { dir, state: Mutex::default(), changed: Condvar::new(), medium, spares_max }
     }
 
     /// Asks for a segment.
@@ -57,7 +56,7 @@ impl Preparer {
     pub(crate) fn give_spare(&self, path: PathBuf) {
         let mut state = self.state.lock();
         state.spares.push(path);
-        let surplus = (state.spares.len() > SPARES_MAX).then(|| state.spares.remove(0));
+        let surplus = (state.spares.len() > self.spares_max).then(|| state.spares.remove(0));
         drop(state);
         if let Some(path) = surplus {
             delete(&path);
@@ -78,15 +77,18 @@ impl Preparer {
                 self.changed.wait(&mut state);
                 continue;
             };
-            let spare = state.spares.pop();
+            let spares = std::mem::take(&mut state.spares);
             drop(state);
             // A file of another size, from the first small steps of a journal or after a change of configuration, is of no
             // use.
             let fits = |path: &PathBuf| path.metadata().is_ok_and(|metadata| metadata.len() == bytes);
-            let spare = spare.and_then(|path| if fits(&path) { Some(path) } else { delete(&path) });
+            let (mut spares, useless): (Vec<_>, Vec<_>) = spares.into_iter().partition(fits);
+            useless.iter().for_each(delete);
+            let spare = spares.pop();
             let ready = self.medium.before(Step::Segment);
             let ready = ready.and_then(|()| segment::prepare(&self.dir, header, bytes, spare));
             state = self.state.lock();
+            state.spares.append(&mut spares);
             state.ready = Some(ready);
             self.changed.notify_all();
         }
@@ -94,9 +96,8 @@ impl Preparer {
 }
 
 /// Deletes a file that holds nothing that is not in sled; a failure only costs space.
-fn delete(path: &PathBuf) -> Option<PathBuf> {
+fn delete(path: &PathBuf) {
     if let Err(error) = std::fs::remove_file(path) {
         tracing::warn!(path = %path.display(), %error, "could not delete an old segment");
     }
-    None
 }

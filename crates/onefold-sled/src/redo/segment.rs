@@ -19,6 +19,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::blocks::{self, Staging};
 use crate::fields::{put, u32_at, u64_at};
 
 /// Where the first group begins.
@@ -28,7 +29,6 @@ pub(crate) const FORMAT: u32 = 1;
 const MAGIC: u64 = u64::from_le_bytes(*b"1foldRdo");
 const CRC_AT: usize = 48;
 const HEADER_BYTES: usize = CRC_AT + 4;
-static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
 /// What a segment's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,39 +107,30 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 
 /// Makes a segment ready for its first group: from `spare`, a file that is no longer needed, or anew with `bytes` of
 /// zeros. It has its final name only when it is wholly on disk.
+///
+/// With a sync per group it is written past the page cache; without one, the page cache is what makes it fast.
 pub(crate) fn prepare(dir: &Path, header: SegmentHeader, bytes: u64, spare: Option<PathBuf>) -> io::Result<Segment> {
     let temporary = dir.join("next.tmp");
+    let direct = !header.relaxed;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
     let file = match spare {
         Some(spare) => {
             std::fs::rename(spare, &temporary)?;
-            let file = OpenOptions::new().read(true).write(true).open(&temporary)?;
-            // Bring back what a partly written page would have to be read for. Only advice.
-            let _advice = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::WillNeed);
-            file
+            blocks::open(&temporary, &mut options, direct)?
         }
         None => {
-            let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).clone();
-            let file = options.open(&temporary)?;
-            fill_with_zeros(&file, bytes)?;
+            let file = blocks::open(&temporary, options.create(true).truncate(true).mode(0o600), direct)?;
+            blocks::fill_with_zeros(&file, bytes)?;
             file
         }
     };
-    file.write_all_at(&header.encode(), 0)?;
+    file.write_all_at(Staging::default().stage(&header.encode()), 0)?;
     file.sync_all()?;
     let bytes = file.metadata()?.len();
     std::fs::rename(&temporary, path(dir, header.sequence))?;
     sync_directory(dir)?;
     Ok(Segment { file, sequence: header.sequence, bytes })
-}
-
-fn fill_with_zeros(file: &File, bytes: u64) -> io::Result<()> {
-    let mut offset = 0;
-    while offset < bytes {
-        let length = usize::try_from(bytes - offset).unwrap_or(usize::MAX).min(ZEROS.len());
-        file.write_all_at(&ZEROS[..length], offset)?;
-        offset += length as u64;
-    }
-    Ok(())
 }
 
 /// Makes the names in a directory durable.

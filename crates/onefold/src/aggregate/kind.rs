@@ -74,7 +74,9 @@ impl<A: Aggregate> Kind<A> {
 
 impl<A: Aggregate> KindOps for Kind<A> {
     fn close_all(&self) {
-        let slots: Vec<Arc<Slot<A>>> = self.slots.iter().map(|entry| entry.value().clone()).collect();
+        let mut slots: Vec<Arc<Slot<A>>> = self.slots.iter().map(|entry| entry.value().clone()).collect();
+        // The table's own order differs from run to run, and those who wait are answered in this one.
+        slots.sort_unstable_by_key(|slot| slot.key);
         for slot in slots {
             let error = || Error::not_stored(&slot.stream, None, NotStoredReason::ShuttingDown);
             match slot.close_now(error) {

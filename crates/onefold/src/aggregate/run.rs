@@ -169,7 +169,8 @@ impl<A: Aggregate, W: Work<A>> Drop for Unfinished<'_, A, W> {
 fn crashed<A: Aggregate, W: Work<A>>(instance: &Instance<A>, call: &Call<A, W>, panic: Box<dyn Any + Send>) {
     let (stage, message) = (instance.stage.name(), message_of(panic));
     let stream = &instance.slot.stream;
-    let version = instance.durable_version();
+    // When it is weighed, the state is ahead of the journal by what is thrown away now: that version was never reached.
+    let version = instance.durable_version().filter(|_| instance.stage != Stage::Weigh);
     telemetry::panicked(stream, stage, &message);
     instance.slot.break_down();
     let quarantined = instance.slot.strike(&format!("{stage} panicked: {message}"));

@@ -1,7 +1,7 @@
 //! Builds a runtime; checks everything that can be checked before the first command.
 
 use std::any::{Any, TypeId, type_name};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -100,7 +100,7 @@ impl RuntimeBuilder {
         check(&self.kinds)?;
         let shared = Shared::new(self.config, self.journal, self.clock, self.seed, tokio);
         let names = self.kinds.iter().map(|kind| kind.aggregate_type).collect();
-        let mut kinds = HashMap::new();
+        let mut kinds = BTreeMap::new();
         let mut ops = Vec::new();
         for kind in self.kinds {
             let entry = (kind.register)(&shared);

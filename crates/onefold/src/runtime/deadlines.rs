@@ -4,7 +4,7 @@
 //! wheel and its neighbours in it; here a deadline is an entry in a dense table, which is looked through only when the
 //! earliest one known has come.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -59,6 +59,16 @@ pub(crate) struct Ticket {
     index: usize,
 }
 
+/// What one thread takes and gives back in turn stays in its cache. And where there is one thread, those whose deadlines
+/// pass together are nudged in the order that their places give, which a simulation can repeat; addresses would not.
+fn shard_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    }
+    SHARD.try_with(|shard| *shard).unwrap_or(0)
+}
+
 impl Deadlines {
     pub(super) fn start(tokio: &Handle) -> Arc<Self> {
         let deadlines = Arc::new(Deadlines {
@@ -75,8 +85,7 @@ impl Deadlines {
     /// Will nudge `waiting` at the deadline, unless the entry is taken back. `None` when the tokio runtime has ended.
     pub(crate) fn enter(&self, deadline: Instant, waiting: Arc<dyn Waiting>) -> Option<Ticket> {
         let deadline = self.nanos(deadline);
-        // Any spread will do; what one thread takes and gives back in turn stays in its cache.
-        let shard = (Arc::as_ptr(&waiting).cast::<()>().addr() >> 7) % SHARDS;
+        let shard = shard_of_this_thread();
         let index = {
             let mut shard = self.shards[shard].lock();
             // IMPORTANT: under the lock, under which the end nudges everybody.

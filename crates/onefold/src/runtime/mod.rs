@@ -1,6 +1,8 @@
 //! The runtime: builds, holds and ends what all aggregates share.
 
 pub(crate) mod admission;
+#[cfg(feature = "sled")]
+mod backup;
 mod builder;
 pub(crate) mod deadlines;
 mod health;
@@ -12,7 +14,7 @@ mod stats;
 mod sweeper;
 
 use std::any::{TypeId, type_name};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +23,8 @@ use std::time::Duration;
 use onefold_core::Aggregate;
 use onefold_core::journal::Journal;
 
+#[cfg(feature = "sled")]
+pub use backup::BackupError;
 pub use builder::{RuntimeBuilder, StartError};
 pub use health::Health;
 pub use shutdown::ShutdownReport;
@@ -38,7 +42,7 @@ use crate::telemetry;
 /// and is as safe as a kill: what was acknowledged stays, what was not is cut off.
 pub struct Runtime {
     shared: Arc<Shared>,
-    kinds: Arc<HashMap<TypeId, KindEntry>>,
+    kinds: Arc<BTreeMap<TypeId, KindEntry>>,
     /// Shared with every shutdown under way.
     end: Arc<End>,
     /// Types by name, for the error of an unregistered one.
@@ -128,7 +132,7 @@ impl Drop for Runtime {
 /// Held by the runtime and by every shutdown: the last of them to go answers whatever still waits.
 struct End {
     shared: Arc<Shared>,
-    kinds: Arc<HashMap<TypeId, KindEntry>>,
+    kinds: Arc<BTreeMap<TypeId, KindEntry>>,
     /// A shutdown ran to its end.
     is_reached: AtomicBool,
 }

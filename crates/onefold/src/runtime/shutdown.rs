@@ -1,7 +1,7 @@
 //! The graceful end, in order: admission, commands, instances, journal.
 
 use std::any::TypeId;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ impl ShutdownReport {
 
 pub(super) async fn run(
     shared: &Arc<Shared>,
-    kinds: &HashMap<TypeId, KindEntry>,
+    kinds: &BTreeMap<TypeId, KindEntry>,
     deadline: Duration,
 ) -> ShutdownReport {
     let end = instant::after(Instant::now(), deadline);

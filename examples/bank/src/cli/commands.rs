@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use futures_util::TryStreamExt as _;
@@ -16,7 +16,7 @@ use crate::transfer::transfer;
 use crate::{AccountError, Bank, Money, http, scenario};
 
 /// Where the accounts are, unless told otherwise.
-const DEFAULT_DATA: &str = "bank-data";
+pub(super) const DEFAULT_DATA: &str = "bank-data";
 
 /// How many accounts `list` asks at once.
 const LIST_CONCURRENCY: usize = 64;
@@ -26,7 +26,9 @@ pub(super) async fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
     match cli.command.unwrap_or(Command::Demo(Demo::default())) {
         Command::Demo(demo) => scenario::tell(cli.data.as_deref(), &demo.size()?, out).await,
         Command::DemoChild => scenario::child(data).await,
-        Command::Serve { listen } => serve(listen, data, out).await,
+        Command::Serve { listen, backups } => serve(listen, data, backups, out).await,
+        // Dealt with before: it answers with an exit code of its own.
+        Command::Journal { .. } => Ok(()),
         Command::Account(command) => {
             let bank = match command {
                 AccountCommand::Open { .. } => Bank::open(data).await?,
@@ -111,10 +113,14 @@ async fn list(bank: &Bank, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(listen: SocketAddr, data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+async fn serve(listen: SocketAddr, data: &Path, backups: Option<PathBuf>, out: &mut dyn Write) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let stop = stop_signal()?;
     let bank = Bank::open(data).await?;
+    let bank = match backups {
+        Some(backups) => bank.with_backups(backups),
+        None => bank,
+    };
     writeln!(out, "listening on http://{}, the journal is in {}", listener.local_addr()?, data.display())?;
     out.flush()?;
     http::serve(bank, listener, stop).await?;

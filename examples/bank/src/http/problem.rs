@@ -61,6 +61,16 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
+    /// A backup that was not made.
+    pub(super) fn no_backup(message: impl Into<String>) -> Self {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "NoBackup", message)
+    }
+
+    /// Something has that name already.
+    pub(super) fn exists(message: impl Into<String>) -> Self {
+        Problem::new(StatusCode::CONFLICT, "Exists", message)
+    }
+
     /// The request makes no sense.
     pub(super) fn bad_request(status: StatusCode, message: impl Into<String>) -> Self {
         Problem::new(status, "BadRequest", message)

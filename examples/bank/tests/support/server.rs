@@ -42,7 +42,7 @@ impl Server {
         let runtime = Runtime::new().expect("a tokio runtime");
         let (stop, stopped) = oneshot::channel();
         let (address, serving) = runtime.block_on(async {
-            let bank = Bank::open(data.path()).await.expect("a bank");
+            let bank = Bank::open(&data.path().join("bank")).await.expect("a bank");
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             let stopped = async { drop(stopped.await) };

@@ -1,0 +1,186 @@
+//! What the tests of the command line share: a journal of many sorts of commits, and the real binary.
+
+#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own share of this")]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use onefold::{Aggregate, CodecId, Config, Context, Decision, Event, Handle, Runtime, SledJournal};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Text that is kept.
+#[derive(Default)]
+pub(crate) struct Note;
+
+/// Another type with the same events, so that there are two.
+#[derive(Default)]
+pub(crate) struct Memo;
+
+#[derive(Event)]
+#[event(prefix = "note")]
+pub(crate) enum Noted {
+    Written { text: String, lines: u32 },
+}
+
+macro_rules! aggregate {
+    ($name:ident, $aggregate_type:literal) => {
+        impl Aggregate for $name {
+            const TYPE: &'static str = $aggregate_type;
+            type Event = Noted;
+            type Rejection = std::convert::Infallible;
+            type Services = ();
+            fn apply(&mut self, _: &Noted) {}
+        }
+
+        impl Handle<Vec<String>> for $name {
+            type Reply = ();
+            async fn handle(
+                &self,
+                texts: Vec<String>,
+                _: &Context<Self>,
+            ) -> Result<Decision<Self, ()>, Self::Rejection> {
+                Ok(self.emit_all(texts.into_iter().map(|text| Noted::Written { text, lines: 1 })))
+            }
+        }
+    };
+}
+
+aggregate!(Note, "note");
+aggregate!(Memo, "memo.v2");
+
+/// How many commits and events [`journal`] writes.
+pub(crate) const COMMITS: u64 = 3 + 300 + 40 + 4;
+pub(crate) const EVENTS: u64 = COMMITS + 1;
+
+/// A cleanly closed journal: bincode and JSON, many streams, a long one, large events, metadata of the caller's own.
+pub(crate) fn journal(path: &Path) {
+    let tokio = tokio::runtime::Runtime::new().unwrap();
+    tokio.block_on(async {
+        for codec in [CodecId::Bincode, CodecId::Json] {
+            let journal = SledJournal::builder(path).free_space_reserve_bytes(0).open().unwrap();
+            let config = Config { codec, ..Config::default() };
+            let runtime = Runtime::builder(journal).config(config).aggregate::<Note>(()).aggregate::<Memo>(());
+            let runtime = runtime.start().await.unwrap();
+            write(&runtime, codec).await;
+            assert!(runtime.shutdown(Duration::from_secs(20)).await.is_clean());
+        }
+    });
+}
+
+async fn write(runtime: &Runtime, codec: CodecId) {
+    let notes = runtime.aggregates::<Note>().unwrap();
+    let memos = runtime.aggregates::<Memo>().unwrap();
+    let text = |text: &str| vec![text.to_owned()];
+    if codec == CodecId::Json {
+        notes.ask("readable", text("in words")).await.unwrap();
+        memos.ask("ä/ö ü", text("odd id")).await.unwrap();
+        let asked = notes.ask("readable", text("with metadata"));
+        asked.metadata("who", "ada").metadata("why", "a test").await.unwrap();
+        notes.ask("large", text(&"j".repeat(900_000))).await.unwrap();
+        return;
+    }
+    notes.ask("several", vec!["one".to_owned(), "two".to_owned()]).await.unwrap();
+    // With name, revision and length the payload is as large as an event may be, nearly.
+    notes.ask("large", text(&"x".repeat((1 << 20) - 16))).await.unwrap();
+    notes.ask("large", text("small")).await.unwrap();
+    for index in 0..300 {
+        notes.ask("long", text(&format!("text {index}"))).await.unwrap();
+    }
+    for index in 0..40 {
+        memos.ask(format!("m{index:02}"), text("short")).await.unwrap();
+    }
+}
+
+/// A temporary directory with a [`journal`] in it.
+pub(crate) fn with_journal() -> (TempDir, PathBuf) {
+    let temporary = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = temporary.path().join("journal");
+    journal(&path);
+    (temporary, path)
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+    pub(crate) code: i32,
+}
+
+impl Said {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    /// The answer of a command that must succeed.
+    #[track_caller]
+    pub(crate) fn done(self) -> Self {
+        assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{}", self.text());
+        self
+    }
+
+    /// The objects, one per line.
+    #[track_caller]
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn object(&self) -> Value {
+        let mut objects = self.objects();
+        assert_eq!(objects.len(), 1, "{}", self.text());
+        objects.remove(0)
+    }
+}
+
+pub(crate) fn command(journal: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onefold"));
+    command.args(arguments).arg("--journal").arg(journal);
+    command.env_remove("RUST_LOG").env_remove("ONEFOLD_JOURNAL").stdin(Stdio::null());
+    command
+}
+
+/// The real binary with these arguments, on a journal.
+pub(crate) fn onefold(journal: &Path, arguments: &[&str]) -> Said {
+    said(command(journal, arguments).output().unwrap())
+}
+
+/// The same with something on stdin.
+pub(crate) fn onefold_with(journal: &Path, arguments: &[&str], input: &[u8]) -> Said {
+    let mut command = command(journal, arguments);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // What does not want all of it closes its end.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    said(child.wait_with_output().unwrap())
+}
+
+fn said(output: std::process::Output) -> Said {
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    Said { stdout: output.stdout, stderr, code: output.status.code().expect("an exit code") }
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Changes values in sled; `change` says whether it did, `None` to remove it.
+pub(crate) fn edit(path: &Path, kind: u8, mut change: impl FnMut(&[u8], &mut Vec<u8>) -> Option<bool>) {
+    let db = sled::Config::new().path(path).open().unwrap();
+    let entries: Vec<_> = db.scan_prefix([kind]).map(Result::unwrap).collect();
+    for (key, value) in entries {
+        let mut changed = value.to_vec();
+        match change(&key, &mut changed) {
+            Some(false) => {}
+            Some(true) => drop(db.insert(key, changed).unwrap()),
+            None => drop(db.remove(key).unwrap()),
+        }
+    }
+    db.flush().unwrap();
+}
+
+pub(crate) fn find(bytes: &[u8], text: &str) -> Option<usize> {
+    bytes.windows(text.len()).position(|window| window == text.as_bytes())
+}

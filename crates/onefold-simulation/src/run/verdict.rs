@@ -1,0 +1,52 @@
+//! What can only be judged at the end: the history against the journal, and the states that callers were shown against what
+//! its events give.
+
+use std::collections::BTreeMap;
+
+use onefold::{Aggregate, StreamId, StreamVersion};
+use onefold_testkit::history::{Report, StoredEvent, operation_in_metadata};
+
+use super::World;
+use crate::Violation;
+use crate::simulated::digest;
+
+pub(super) fn judge<A: Aggregate>(world: &World<A>) -> Result<Report, Violation> {
+    let mut stored = Vec::new();
+    let mut digests: BTreeMap<StreamId, Vec<u64>> = BTreeMap::new();
+    let mut position = 0;
+    for (commit, number) in world.disk.commits().into_iter().zip(1u64..) {
+        let wrong = |reason| Violation::Numbers { commit: number, reason };
+        if commit.number.get() != number {
+            return Err(wrong(format!("it has the number {}", commit.number)));
+        }
+        for (stream, part) in commit.parts {
+            if part.first_position.get() != position + 1 {
+                return Err(wrong(format!("position {} follows {position}", part.first_position)));
+            }
+            position += u64::from(part.event_count);
+            let operation = operation_in_metadata(&part);
+            let digests = digests.entry(stream.clone()).or_insert_with(|| vec![0]);
+            for (frame, index) in part.events().zip(0u64..) {
+                let version = part.first_version.plus(index);
+                let Some(frame) = frame else {
+                    return Err(Violation::Unreadable { stream, version, reason: "it does not parse".to_owned() });
+                };
+                let before = digests.last().copied().unwrap_or(0);
+                digests.push(digest(before, frame.name, frame.payload));
+                stored.push(StoredEvent { stream: stream.clone(), version, commit: commit.number, operation });
+            }
+        }
+    }
+    let report = world.witness.history.check(&stored)?;
+    for (operation, stream, version, shown) in world.witness.shown() {
+        if digest_at(&digests, &stream, version) != Some(shown) {
+            return Err(Violation::StateDiffers { stream, operation, version });
+        }
+    }
+    Ok(report)
+}
+
+fn digest_at(digests: &BTreeMap<StreamId, Vec<u64>>, stream: &StreamId, version: StreamVersion) -> Option<u64> {
+    let Some(digests) = digests.get(stream) else { return (version == StreamVersion::EMPTY).then_some(0) };
+    digests.get(usize::try_from(version.get()).ok()?).copied()
+}

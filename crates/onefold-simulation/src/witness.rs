@@ -1,0 +1,414 @@
+//! Sees everything that happens in a simulation, and objects at once to what must not.
+//!
+//! Clients tell when they ask, what they are answered, and when they leave; the shell around the aggregate tells when a
+//! handler begins and how it ends. What can only be judged at the end is kept: the history, and the states that were seen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use onefold::{ExpectedVersion, StreamId, StreamVersion};
+use onefold_testkit::history::{History, Invocation, Reply};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::journal::{SimulatedDisk, SimulatedJournal};
+use crate::violation::Violation;
+
+pub use onefold_testkit::history::OperationId;
+
+/// See the module.
+pub(crate) struct Witness {
+    state: Mutex<State>,
+    pub(crate) history: History,
+    pub(crate) disk: SimulatedDisk,
+}
+
+#[derive(Default)]
+struct State {
+    operations: Vec<Operation>,
+    /// The digest of all that happened so far.
+    trace: u64,
+    violation: Option<Violation>,
+    counts: Counts,
+    life: Option<Life>,
+}
+
+/// What is known about the life of the process that is under way.
+pub(crate) struct Life {
+    pub(crate) journal: SimulatedJournal,
+    pub(crate) runtimes: usize,
+    pub(crate) deadline: Duration,
+    pub(crate) handler_timeout: Duration,
+    pub(crate) began: Instant,
+    /// The runtime was dropped or shut down.
+    pub(crate) ending: bool,
+    /// The process is gone.
+    pub(crate) killed: bool,
+    pub(crate) latest: BTreeMap<(usize, StreamId), OperationId>,
+    pub(crate) running: BTreeMap<(usize, StreamId), OperationId>,
+    /// Panics so far.
+    pub(crate) panics: u64,
+}
+
+/// What happened, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) panics: u64,
+    pub(crate) left: u64,
+    pub(crate) handled: u64,
+}
+
+/// What a client asks for.
+pub(crate) struct Asked {
+    pub(crate) stream: StreamId,
+    pub(crate) runtime: usize,
+    /// Whether the handler is to panic.
+    pub(crate) panics: bool,
+    pub(crate) expected: ExpectedVersion,
+    pub(crate) deadline: Option<Duration>,
+}
+
+struct Operation {
+    asked: Asked,
+    invocation: Option<Invocation>,
+    began: Instant,
+    started: Option<Started>,
+    /// How many events its handler decided on; 0 for a rejection.
+    decided: Option<u64>,
+    over: Over,
+    /// A state that its caller was shown.
+    shown: Option<(StreamVersion, u64)>,
+}
+
+#[derive(Clone, Copy)]
+struct Started {
+    at: Instant,
+    version: StreamVersion,
+    digest: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    No,
+    Left,
+    Answered,
+}
+
+/// A handler at work. Dropped before it is told how it ended, it was dropped in the middle.
+pub(crate) struct Running {
+    witness: Arc<Witness>,
+    operation: OperationId,
+    ended: bool,
+}
+
+/// An answer that comes this much after the deadline is late. Timers have a resolution of a millisecond, and the runtime
+/// looks at its deadlines at most once in one.
+const LATE: Duration = Duration::from_millis(5);
+
+impl Witness {
+    pub(crate) fn new(disk: SimulatedDisk) -> Arc<Self> {
+        Arc::new(Witness { state: Mutex::default(), history: History::new(), disk })
+    }
+
+    pub(crate) fn begin_life(&self, life: Life) {
+        let mut state = self.state.lock();
+        state.life = Some(life);
+        state.note(&[0]);
+    }
+
+    /// The runtime is being dropped or shut down.
+    pub(crate) fn ending(&self) {
+        self.with_life(|life| life.ending = true);
+    }
+
+    /// The process is gone: nobody is answered any more.
+    pub(crate) fn killed(&self) {
+        self.with_life(|life| (life.ending, life.killed) = (true, true));
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        let state = self.state.lock();
+        state.violation.is_some() || state.life.as_ref().is_none_or(|life| life.ending)
+    }
+
+    fn with_life(&self, change: impl FnOnce(&mut Life)) {
+        if let Some(life) = &mut self.state.lock().life {
+            change(life);
+        }
+    }
+
+    /// Keeps the first violation.
+    pub(crate) fn object(&self, violation: Violation) {
+        self.state.lock().violation.get_or_insert(violation);
+    }
+
+    pub(crate) fn violation(&self) -> Option<Violation> {
+        self.state.lock().violation.clone()
+    }
+
+    pub(crate) fn trace(&self) -> u64 {
+        self.state.lock().trace
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.state.lock().counts
+    }
+
+    /// Adds to the trace.
+    pub(crate) fn note(&self, what: &[u64]) {
+        self.state.lock().note(what);
+    }
+
+    /// A client is about to poll its ask for the first time.
+    pub(crate) fn begins(&self, asked: Asked) -> OperationId {
+        let invocation = self.history.begin(&asked.stream);
+        let id = invocation.id();
+        let mut state = self.state.lock();
+        state.note(&[1, id.get()]);
+        let (invocation, began) = (Some(invocation), Instant::now());
+        let (started, decided, over, shown) = (None, None, Over::No, None);
+        state.operations.push(Operation { asked, invocation, began, started, decided, over, shown });
+        id
+    }
+
+    /// Its handler, or the look of a read, begins.
+    pub(crate) fn started(this: &Arc<Self>, id: OperationId, version: StreamVersion, digest: u64) -> Running {
+        let mut state = this.state.lock();
+        state.counts.handled += 1;
+        state.note(&[2, id.get(), version.get(), digest]);
+        if let Err(violation) = state.start(id, version, digest) {
+            state.violation.get_or_insert(violation);
+        }
+        drop(state);
+        Running { witness: this.clone(), operation: id, ended: false }
+    }
+
+    pub(crate) fn check_version(&self, operation: OperationId, told: StreamVersion, applied: StreamVersion) {
+        if told != applied {
+            let stream = self.stream(operation);
+            self.object(Violation::VersionDiffers { stream, operation, told, applied });
+        }
+    }
+
+    /// Somebody was shown this version, or was told that it is durable.
+    pub(crate) fn check_durable(&self, operation: OperationId, version: StreamVersion) {
+        let stream = self.stream(operation);
+        let durable = self.disk.version(&stream);
+        if version > durable {
+            self.object(Violation::NotDurable { stream, operation, version, durable });
+        }
+    }
+
+    pub(crate) fn wrong_reply(&self, operation: OperationId, reason: String) {
+        let stream = self.stream(operation);
+        self.object(Violation::WrongReply { stream, operation, reason });
+    }
+
+    pub(crate) fn broken_invariant(&self, operation: OperationId, version: StreamVersion, reason: String) {
+        let stream = self.stream(operation);
+        self.object(Violation::Invariant { stream, version, reason });
+    }
+
+    /// The caller goes away.
+    pub(crate) fn left(&self, id: OperationId) {
+        let mut state = self.state.lock();
+        state.counts.left += 1;
+        state.note(&[3, id.get()]);
+        let operation = state.operation(id);
+        operation.over = Over::Left;
+        drop(operation.invocation.take());
+    }
+
+    /// The caller is answered. `shown` is the state that it may conclude something from.
+    pub(crate) fn answered(&self, id: OperationId, reply: Reply, shown: Option<(StreamVersion, Option<u64>)>) {
+        if let Some((version, _)) = shown {
+            self.check_durable(id, version);
+        }
+        let mut state = self.state.lock();
+        let (kind, told) = match reply {
+            Reply::Stored { version, .. } => (4, version.get()),
+            Reply::Read { version } => (5, version.get()),
+            Reply::Rejected => (6, 0),
+            Reply::NotStored => (7, 0),
+            Reply::Unknown => (8, 0),
+        };
+        let after = state.life.as_ref().map_or(Duration::ZERO, |life| life.began.elapsed());
+        state.note(&[kind, id.get(), told, u64::try_from(after.as_micros()).unwrap_or(u64::MAX)]);
+        let deadline = state.life.as_ref().map_or(Duration::MAX, |life| life.deadline);
+        let operation = state.operation(id);
+        operation.over = Over::Answered;
+        operation.shown = shown.and_then(|(version, digest)| Some((version, digest?)));
+        let late = operation.began.elapsed().saturating_sub(operation.asked.deadline.unwrap_or(deadline));
+        let (stream, invocation) = (operation.asked.stream.clone(), operation.invocation.take());
+        if late > LATE {
+            state.violation.get_or_insert(Violation::Late { stream, operation: id, late });
+        }
+        drop(state);
+        if let Some(invocation) = invocation {
+            invocation.returned(reply);
+        }
+    }
+
+    /// What is known about an operation when it is answered.
+    pub(crate) fn known(&self, id: OperationId) -> Known {
+        let mut state = self.state.lock();
+        let life = state.life.as_ref();
+        let (ending, runtimes, panics) = life.map_or((true, 1, 0), |life| (life.ending, life.runtimes, life.panics));
+        let handler_timeout = life.map_or(Duration::MAX, |life| life.handler_timeout);
+        let deadline = life.map_or(Duration::MAX, |life| life.deadline);
+        let journal = life.map(|life| life.journal.clone());
+        let operation = state.operation(id);
+        let stream = operation.asked.stream.clone();
+        let faults = journal.as_ref().map(SimulatedJournal::faults).unwrap_or_default();
+        Known {
+            started: operation.started.map(|started| (started.version, started.digest)),
+            decided: operation.decided,
+            panics: operation.asked.panics,
+            expected: operation.asked.expected,
+            deadline_passed: operation.began.elapsed() >= operation.asked.deadline.unwrap_or(deadline),
+            handler_timed_out: operation.started.is_some_and(|started| started.at.elapsed() >= handler_timeout),
+            stream_failed: journal.is_some_and(|journal| journal.has_failed(&stream)),
+            somebody_panicked: panics > 0,
+            faults,
+            ending,
+            runtimes,
+            stream,
+        }
+    }
+
+    /// The operations whose callers still wait; at most ten.
+    pub(crate) fn unanswered(&self) -> Vec<OperationId> {
+        let state = self.state.lock();
+        let open = (0..).zip(&state.operations).filter(|(_, operation)| operation.invocation.is_some());
+        open.map(|(id, _)| OperationId::new(id)).take(10).collect()
+    }
+
+    /// The process is gone, and with it all who wait: how their operations ended nobody knows.
+    pub(crate) fn forget_waiting(&self) {
+        let mut state = self.state.lock();
+        state.life = None;
+        state.operations.iter_mut().for_each(|operation| drop(operation.invocation.take()));
+    }
+
+    /// The states that callers were shown.
+    pub(crate) fn shown(&self) -> Vec<(OperationId, StreamId, StreamVersion, u64)> {
+        let state = self.state.lock();
+        let shown = (0..).zip(&state.operations).filter_map(|(id, operation)| {
+            let (version, digest) = operation.shown?;
+            Some((OperationId::new(id), operation.asked.stream.clone(), version, digest))
+        });
+        shown.collect()
+    }
+
+    fn stream(&self, id: OperationId) -> StreamId {
+        self.state.lock().operation(id).asked.stream.clone()
+    }
+}
+
+/// See [`Witness::known`].
+pub(crate) struct Known {
+    pub(crate) stream: StreamId,
+    pub(crate) started: Option<(StreamVersion, u64)>,
+    pub(crate) decided: Option<u64>,
+    pub(crate) panics: bool,
+    pub(crate) expected: ExpectedVersion,
+    pub(crate) deadline_passed: bool,
+    pub(crate) handler_timed_out: bool,
+    pub(crate) stream_failed: bool,
+    pub(crate) somebody_panicked: bool,
+    pub(crate) faults: crate::journal::Faults,
+    pub(crate) ending: bool,
+    pub(crate) runtimes: usize,
+}
+
+impl State {
+    fn note(&mut self, what: &[u64]) {
+        for number in what {
+            self.trace = (self.trace.rotate_left(5) ^ number).wrapping_mul(0x517C_C1B7_2722_0A95);
+        }
+    }
+
+    fn operation(&mut self, id: OperationId) -> &mut Operation {
+        let index = usize::try_from(id.get()).expect("fewer operations than fit into memory");
+        &mut self.operations[index]
+    }
+
+    fn start(&mut self, id: OperationId, version: StreamVersion, digest: u64) -> Result<(), Violation> {
+        let operation = self.operation(id);
+        let (stream, runtime) = (operation.asked.stream.clone(), operation.asked.runtime);
+        if operation.started.is_some() {
+            return Err(Violation::RanTwice { stream, operation: id });
+        }
+        operation.started = Some(Started { at: Instant::now(), version, digest });
+        let over = operation.over != Over::No;
+        let Some(life) = &mut self.life else { return Ok(()) };
+        if over && !life.killed {
+            return Err(Violation::RanAfterLeaving { stream, operation: id });
+        }
+        let place = (runtime, stream);
+        if let Some(first) = life.running.insert(place.clone(), id) {
+            return Err(Violation::TwoAtOnce { stream: place.1, first, second: id });
+        }
+        match life.latest.insert(place.clone(), id) {
+            Some(later) if later > id => Err(Violation::OutOfOrder { stream: place.1, operation: id, later }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The handler's end. `decided`: how many events; `None` when it was dropped or panicked.
+    fn stop(&mut self, id: OperationId, decided: Option<u64>) -> Result<(), Violation> {
+        if self.life.as_ref().is_some_and(|life| !life.killed) {
+            // In which order tokio drops its tasks at its own end depends on how many there were in the whole process.
+            self.note(&[9, id.get(), decided.unwrap_or(u64::MAX)]);
+        }
+        let operation = self.operation(id);
+        operation.decided = decided;
+        let (stream, runtime) = (operation.asked.stream.clone(), operation.asked.runtime);
+        let panics = operation.asked.panics;
+        let (waited, own_deadline) = (operation.began.elapsed(), operation.asked.deadline);
+        let ran = operation.started.map_or(Duration::ZERO, |started| started.at.elapsed());
+        let Some(life) = &mut self.life else { return Ok(()) };
+        life.running.remove(&(runtime, stream.clone()));
+        let panicking = std::thread::panicking();
+        if panicking || (panics && decided.is_some()) {
+            life.panics += 1;
+            self.counts.panics += 1;
+        }
+        if decided.is_some() || life.ending || panicking {
+            return Ok(());
+        }
+        let timed_out = waited >= own_deadline.unwrap_or(life.deadline) || ran >= life.handler_timeout;
+        match timed_out || life.runtimes > 1 || life.journal.has_failed(&stream) {
+            true => Ok(()),
+            false => Err(Violation::Dropped { stream, operation: id }),
+        }
+    }
+}
+
+impl Running {
+    /// The handler decided on so many events.
+    pub(crate) fn decided(mut self, events: u64) {
+        self.end(Some(events));
+    }
+
+    /// The domain said no.
+    pub(crate) fn rejected(mut self) {
+        self.end(Some(0));
+    }
+
+    fn end(&mut self, decided: Option<u64>) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let mut state = self.witness.state.lock();
+            if let Err(violation) = state.stop(self.operation, decided) {
+                state.violation.get_or_insert(violation);
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}

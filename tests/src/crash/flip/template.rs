@@ -1,0 +1,184 @@
+//! `crash flip-template`: makes a small journal to be damaged, closed cleanly or left as a kill leaves it.
+//!
+//! A hundred KiB or so with everything in it: several generations, segments and checkpoints, blocks in sled and groups
+//! that are in the redo log only, records in chunks, long streams and short ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use onefold::{Aggregates, Runtime};
+
+use crate::crash::chronicle::{Chronicle, Write};
+use crate::crash::journal::JournalOptions;
+use crate::crash::random::Random;
+
+/// Time enough for the beacon, which is written within 100 ms of an acknowledgement.
+const BEACON: Duration = Duration::from_millis(400);
+
+/// Commits that are acknowledged right before the end of a killed journal, one group each.
+const IN_WINDOW: u64 = 8;
+
+/// `crash flip-template`.
+#[derive(Clone, Debug, Args)]
+pub struct TemplateOptions {
+    /// The directory to make
+    #[arg(long)]
+    data: PathBuf,
+    /// What the content follows from
+    #[arg(long)]
+    seed: u64,
+    /// Ends as a kill would
+    #[arg(long)]
+    killed: bool,
+}
+
+/// A journal in memory, file by file.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    /// Names relative to the directory, and contents.
+    pub(super) files: Vec<(String, Vec<u8>)>,
+    /// Whether it was left as a kill leaves it.
+    pub(super) is_killed: bool,
+    /// The last commit that the beacon has reached, as far as is sure.
+    pub(super) beacon_commit: u64,
+}
+
+/// How a journal of this attack is opened.
+pub(super) fn journal(data: &Path) -> JournalOptions {
+    JournalOptions { segment_kib: 64, checkpoint_segments: 1, ..JournalOptions::new(data) }
+}
+
+/// Makes the journal. A killed one ends with the process.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn run(options: &TemplateOptions) -> anyhow::Result<ExitCode> {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut random = Random::of(options.seed, 0);
+    let mut number = 0;
+    for generation in 0..=random.below(3) {
+        number = tokio.block_on(fill(options, &mut random, number, generation == 0))?;
+    }
+    tokio.block_on(last(options, &mut random, number))?;
+    // A killed journal: no destructor runs.
+    std::process::exit(0);
+}
+
+/// Writes some commits, and closes.
+async fn fill(options: &TemplateOptions, random: &mut Random, first: u64, is_first: bool) -> anyhow::Result<u64> {
+    let (runtime, chronicles) = start(options).await?;
+    let mut number = first;
+    let rounds = if is_first { 20 } else { 1 + random.below(10) };
+    for _ in 0..rounds {
+        // Together, so that they share groups.
+        let writes: Vec<_> = (0..1 + random.below(6)).map(|_| write(&chronicles, random, &mut number)).collect();
+        futures_util::future::try_join_all(writes).await?;
+    }
+    ensure!(runtime.shutdown(Duration::from_secs(20)).await.is_clean(), "the template closes");
+    Ok(number)
+}
+
+/// The last generation: closed, or left with some commits that the beacon may not have reached.
+async fn last(options: &TemplateOptions, random: &mut Random, first: u64) -> anyhow::Result<()> {
+    let (runtime, chronicles) = start(options).await?;
+    let mut number = first;
+    for _ in 0..5 + random.below(40) {
+        write(&chronicles, random, &mut number).await?;
+    }
+    tokio::time::sleep(BEACON).await;
+    let beacon_commit = number;
+    fs::write(facts(&options.data), format!("{} {beacon_commit}", u8::from(options.killed)))?;
+    match options.killed {
+        true => {
+            for _ in 0..IN_WINDOW {
+                write(&chronicles, random, &mut number).await?;
+            }
+        }
+        false => ensure!(runtime.shutdown(Duration::from_secs(20)).await.is_clean(), "the template closes"),
+    }
+    Ok(())
+}
+
+async fn start(options: &TemplateOptions) -> anyhow::Result<(Runtime, Aggregates<Chronicle>)> {
+    let journal = journal(&options.data).open()?;
+    let runtime = Runtime::builder(Arc::clone(&journal)).aggregate::<Chronicle>(()).start().await?;
+    let chronicles = runtime.aggregates()?;
+    Ok((runtime, chronicles))
+}
+
+/// One commit: mostly small, some with several events, some in chunks.
+fn write(
+    chronicles: &Aggregates<Chronicle>,
+    random: &mut Random,
+    number: &mut u64,
+) -> impl Future<Output = anyhow::Result<()>> + use<> {
+    *number += 1;
+    let (stream, count) = (random.below(4) * random.below(4), 1 + random.below(2) * random.below(4));
+    let event_bytes = match random.below(24) {
+        0 => 2_000..=9_000,
+        _ => 20..=200,
+    };
+    let write = Write { number: *number, count: u16::try_from(count).unwrap_or(1), event_bytes };
+    let ask = chronicles.ask(format!("stream-{stream}"), write);
+    async move {
+        ask.await?;
+        Ok(())
+    }
+}
+
+fn facts(data: &Path) -> PathBuf {
+    data.with_extension("facts")
+}
+
+impl Template {
+    /// Makes one in the directory `data`, in a process of its own.
+    pub(super) fn make(program: &Path, data: &Path, seed: u64, is_killed: bool) -> anyhow::Result<()> {
+        let mut command = Command::new(program);
+        command.arg("flip-template").arg("--data").arg(data).arg("--seed").arg(seed.to_string());
+        if is_killed {
+            command.arg("--killed");
+        }
+        let made = command.output().context("cannot start a process")?;
+        ensure!(made.status.success(), "a template cannot be made: {}", String::from_utf8_lossy(&made.stderr));
+        Ok(())
+    }
+
+    /// Reads the one in the directory `data`.
+    pub(super) fn read(data: &Path) -> anyhow::Result<Template> {
+        let facts = fs::read_to_string(facts(data))?;
+        let (is_killed, beacon_commit) = facts.split_once(' ').context("the facts are not whole")?;
+        let mut files = Vec::new();
+        collect(data, "", &mut files)?;
+        files.sort();
+        Ok(Template { files, is_killed: is_killed == "1", beacon_commit: beacon_commit.parse()? })
+    }
+
+    /// Writes it to the directory `data`, which is not there.
+    pub(super) fn write(&self, data: &Path) -> anyhow::Result<()> {
+        for part in ["redo", "blobs"] {
+            fs::create_dir_all(data.join(part))?;
+        }
+        for (name, bytes) in &self.files {
+            fs::write(data.join(name), bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn collect(directory: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> anyhow::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match entry.file_type()?.is_dir() {
+            true => collect(&entry.path(), &format!("{name}/"), files)?,
+            false => files.push((name, fs::read(entry.path())?)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! What was said about a directory over its whole life, and whether what it holds agrees. Pure: lines in, findings out.
+//!
+//! The life of a directory is a sequence of transcripts: of loads, which attempt and are answered, and of readings, which
+//! show what there is. Each may have been killed at any moment.
+
+mod finding;
+mod reading;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub use finding::{Finding, FindingKind};
+
+use self::reading::Reading;
+use super::transcript::Line;
+
+/// What a command's sender knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Nothing: the process died first; or that it is perhaps stored.
+    Open,
+    /// Stored; the aggregate is at this version.
+    Stored { version: u64 },
+    /// Surely not stored.
+    Refused,
+}
+
+/// A command that was sent.
+#[derive(Clone, Debug)]
+struct Attempt {
+    stream: String,
+    events: u16,
+    answer: Answer,
+    /// How many readings had come to their end before: what those did not show must never appear.
+    readings_before: u32,
+}
+
+/// A state that a read showed.
+#[derive(Clone, Debug)]
+struct Shown {
+    stream: String,
+    version: u64,
+    digest: u64,
+}
+
+/// What was said about one directory.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    attempts: HashMap<u64, Attempt>,
+    /// The command of each commit that was ever shown, by commit number.
+    commits: Vec<u64>,
+    /// How many readings came to their end.
+    readings: u32,
+    /// What reads showed and no reading has confirmed yet.
+    shown: Vec<Shown>,
+    tally: Tally,
+}
+
+/// How much was said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Commands sent.
+    pub attempted: u64,
+    /// Commands acknowledged as stored.
+    pub acknowledged: u64,
+    /// Commands answered: surely not stored.
+    pub refused: u64,
+    /// Commands answered: perhaps stored.
+    pub unknown: u64,
+    /// States shown by reads under load.
+    pub shown: u64,
+    /// Commits in the last complete reading.
+    pub commits: u64,
+    /// Events in the last complete reading.
+    pub events: u64,
+    /// Commits that were stored without an answer: in flight when the process died.
+    pub unanswered: u64,
+}
+
+impl Tally {
+    /// Adds up what was said about several directories.
+    pub fn add(&mut self, other: &Tally) {
+        let Tally { attempted, acknowledged, refused, unknown, shown, commits, events, unanswered } = *other;
+        self.attempted += attempted;
+        self.acknowledged += acknowledged;
+        self.refused += refused;
+        self.unknown += unknown;
+        self.shown += shown;
+        self.commits += commits;
+        self.events += events;
+        self.unanswered += unanswered;
+    }
+}
+
+impl Ledger {
+    /// Takes in what a load said.
+    pub fn load(&mut self, lines: &[Line]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for line in lines {
+            match line {
+                Line::Attempt { number, stream, events } => {
+                    let (stream, readings_before) = (stream.clone(), self.readings);
+                    let attempt = Attempt { stream, events: *events, answer: Answer::Open, readings_before };
+                    self.attempts.insert(*number, attempt);
+                    self.tally.attempted += 1;
+                }
+                Line::Stored { number, version } => {
+                    self.tally.acknowledged += 1;
+                    self.answer(*number, Answer::Stored { version: *version });
+                }
+                Line::Refused { number, .. } => {
+                    self.tally.refused += 1;
+                    self.answer(*number, Answer::Refused);
+                }
+                Line::Unknown { .. } => self.tally.unknown += 1,
+                Line::Shown { .. } => self.note_shown(line),
+                Line::Panicked { what } => findings.push(Finding::new(FindingKind::Panicked, what)),
+                Line::Failed { error } => findings.push(Finding::new(FindingKind::NotOpened, error)),
+                _ => {}
+            }
+        }
+        findings
+    }
+
+    fn answer(&mut self, number: u64, answer: Answer) {
+        if let Some(attempt) = self.attempts.get_mut(&number) {
+            attempt.answer = answer;
+        }
+    }
+
+    fn note_shown(&mut self, line: &Line) {
+        if let Line::Shown { stream, version, digest } = line {
+            self.tally.shown += 1;
+            self.shown.push(Shown { stream: stream.clone(), version: *version, digest: *digest });
+        }
+    }
+
+    /// Takes in what a reading showed, and holds everything said before against it, as far as it got.
+    pub fn read(&mut self, lines: &[Line]) -> Vec<Finding> {
+        let mut reading = Reading::new(self);
+        for line in lines {
+            reading.line(line);
+        }
+        let Reading { mut findings, commits, numbers, streams, shown, is_complete, .. } = reading;
+        self.shown.extend(shown);
+        if is_complete {
+            findings.extend(self.missing(&commits, &numbers));
+            findings.extend(self.vanished_states(&streams));
+            self.readings += 1;
+            self.tally.commits = commits.len() as u64;
+            self.tally.events = streams.values().map(|digests| digests.len() as u64).sum();
+            let open = |number: &&u64| self.attempts.get(number).is_some_and(|attempt| attempt.answer == Answer::Open);
+            self.tally.unanswered = commits.iter().filter(open).count() as u64;
+            self.shown.clear();
+        }
+        if commits.len() > self.commits.len() {
+            self.commits = commits;
+        }
+        findings
+    }
+
+    /// What a complete reading did not find.
+    fn missing(&self, commits: &[u64], numbers: &HashMap<u64, u64>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if commits.len() < self.commits.len() {
+            let (shown, now) = (self.commits.len(), commits.len());
+            let what = format!("an earlier reading showed {shown} commits, this one ends after {now}");
+            findings.push(Finding::new(FindingKind::Vanished, what));
+        }
+        for (number, attempt) in &self.attempts {
+            if let Answer::Stored { version } = attempt.answer
+                && !numbers.contains_key(number)
+            {
+                let stream = &attempt.stream;
+                let what = format!("command {number} to {stream} was answered as stored, at version {version}");
+                findings.push(Finding::new(FindingKind::Lost, what));
+            }
+        }
+        findings
+    }
+
+    /// States that were shown, and that the events do not lead to.
+    fn vanished_states(&self, streams: &BTreeMap<String, Vec<u64>>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for Shown { stream, version, digest } in self.shown.iter().filter(|shown| shown.version > 0) {
+            let index = usize::try_from(*version - 1).unwrap_or(usize::MAX);
+            let now = streams.get(stream).and_then(|digests| digests.get(index));
+            if now != Some(digest) {
+                let what = match now {
+                    None => format!("{stream} was shown at version {version}, which is not there"),
+                    Some(_) => format!("{stream} was shown at version {version} with other events before it"),
+                };
+                findings.push(Finding::new(FindingKind::Vanished, what));
+            }
+        }
+        findings
+    }
+
+    /// How much was said.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+#[cfg(test)]
+mod tests;

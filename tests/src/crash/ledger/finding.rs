@@ -1,0 +1,86 @@
+//! What does not agree.
+
+use std::fmt;
+
+/// Of which kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FindingKind {
+    /// Acknowledged and not there.
+    Lost,
+    /// One command twice.
+    Doubled,
+    /// Numbers that leave one out, or come again.
+    Gapped,
+    /// A commit that is not whole.
+    Torn,
+    /// Shown before and not there any more.
+    Vanished,
+    /// Not there before, and there now.
+    Resurrected,
+    /// Answered as surely not stored, and there.
+    StoredThough,
+    /// Content that was not written like this, or two ways of reading that differ.
+    Wrong,
+    /// The directory does not open, or cannot be read.
+    NotOpened,
+    /// Too slow to be called an answer.
+    Hung,
+    /// A thread panicked, or the process aborted.
+    Panicked,
+}
+
+impl FindingKind {
+    /// All, in the order of tables.
+    pub const ALL: [FindingKind; 11] = [
+        FindingKind::Lost,
+        FindingKind::Doubled,
+        FindingKind::Gapped,
+        FindingKind::Torn,
+        FindingKind::Vanished,
+        FindingKind::Resurrected,
+        FindingKind::StoredThough,
+        FindingKind::Wrong,
+        FindingKind::NotOpened,
+        FindingKind::Hung,
+        FindingKind::Panicked,
+    ];
+
+    /// For a table.
+    pub fn name(self) -> &'static str {
+        match self {
+            FindingKind::Lost => "acknowledged but lost",
+            FindingKind::Doubled => "doubled",
+            FindingKind::Gapped => "gapped",
+            FindingKind::Torn => "torn",
+            FindingKind::Vanished => "shown, then gone",
+            FindingKind::Resurrected => "gone, then there",
+            FindingKind::StoredThough => "refused but stored",
+            FindingKind::Wrong => "wrong content",
+            FindingKind::NotOpened => "does not open",
+            FindingKind::Hung => "hangs",
+            FindingKind::Panicked => "panics",
+        }
+    }
+}
+
+/// One thing that does not agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Of which kind.
+    pub kind: FindingKind,
+    /// In words.
+    pub what: String,
+}
+
+impl Finding {
+    /// A finding.
+    pub fn new(kind: FindingKind, what: impl Into<String>) -> Self {
+        Finding { kind, what: what.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.name(), self.what)
+    }
+}
