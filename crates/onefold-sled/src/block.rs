@@ -170,6 +170,9 @@ pub(crate) fn parse(key: &[u8], value: &Bytes) -> Result<Parsed, &'static str> {
         return Err("the block's header does not match its checksum");
     }
     match (value[4], value[5]) {
+        (FORMAT, RECORDS) if first.checked_add(u64::from(count)).is_none() => {
+            Err("the block's commits have numbers beyond the last there is")
+        }
         (FORMAT, RECORDS) if count > 0 => {
             Ok(Parsed::Records(Block { first, count: count.into(), bytes: value.clone(), whole: false }))
         }
@@ -280,6 +283,15 @@ mod tests {
         assert_eq!(assemble(2, chunks()).unwrap().record(2), record);
         assert_eq!(assemble(2, chunks().take(2)).unwrap_err(), "a chunk is missing");
         assert!(assemble(3, chunks()).is_err());
+    }
+
+    /// The checksum is right, and the last commit's number would not fit into its type: the arithmetic went round.
+    #[test]
+    fn a_block_that_counts_beyond_the_last_number_is_refused() {
+        let key = keys::log(u64::MAX, 0);
+        let mut block = vec![0, 0, 0, 0, FORMAT, RECORDS, 2, 0, 12, 0, 12, 0];
+        seal_header(&key, &mut block);
+        assert!(parse(&key, &block.into()).is_err());
     }
 
     #[test]

@@ -183,7 +183,8 @@ impl<'a> Iterator for EventFrames<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some((self.rest.len() / FRAME_FIXED_BYTES).min(self.left as usize)))
+        // One more than fits: what does not parse is an item, too.
+        (0, Some((self.rest.len() / FRAME_FIXED_BYTES + 1).min(self.left as usize)))
     }
 }
 
@@ -207,6 +208,20 @@ mod tests {
 
         fn decode(_: &str, _: u16, _: CodecId, _: &[u8]) -> Result<Self, DecodeError> {
             Ok(Named("event.read"))
+        }
+    }
+
+    /// The last item, which says that nothing more parses, was more than the size hint allowed.
+    #[test]
+    fn no_more_items_come_than_the_size_hint_says() {
+        let mut whole = Vec::new();
+        encode_event(&Named("a"), CodecId::Bincode, &Limits::default(), &mut whole).unwrap();
+        for bytes in [&[][..], &[0; 20], &whole, &whole[..9]] {
+            for count in 0..3 {
+                let frames = EventFrames::new(bytes, count);
+                let most = frames.size_hint().1.unwrap();
+                assert!(frames.count() <= most, "{bytes:?} as {count} events");
+            }
         }
     }
 

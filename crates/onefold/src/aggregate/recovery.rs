@@ -1,14 +1,17 @@
 //! Brings an instance back: open the stream, replay it, check that nothing is missing.
 
+mod pace;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use onefold_core::journal::{OpenError, ReadError, RecordedPart};
 use onefold_core::{Aggregate, Context, Event, StreamVersion};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
+use self::pace::Pace;
 use super::instance::{Instance, Stage};
 use super::kind::Kind;
 use super::panics::message_of;
@@ -63,14 +66,21 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
         // Held to the end: a journal reads ahead while this replay waits for its turn, and that is memory.
         let _open = shared.replays.acquire().await;
         let mut chunks = shared.journal.read_stream(&slot.stream, StreamVersion::EMPTY);
+        let mut pace = Pace::new(shared.tokio.metrics().num_workers());
         loop {
             // A permit per chunk, in turn: a long replay does not keep short ones waiting.
             let permit = shared.recoveries.acquire().await;
             let Some(chunk) = chunks.next().await else { break };
+            let began = Instant::now();
             chunk?.parts.iter().try_for_each(|part| replay_part(&mut instance, part))?;
             drop(permit);
             // Told as it grows: whether others must make room.
             slot.weigh(guarded("weight", || instance.state.weight())?);
+            let now = Instant::now();
+            let rest = pace.after(now - began, slot.others_are_served(), now);
+            if !rest.is_zero() {
+                sleep(rest).await;
+            }
         }
     }
     if instance.version > opened.head && !instance.session.is_live() {

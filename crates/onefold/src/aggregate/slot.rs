@@ -126,6 +126,11 @@ impl<A: Aggregate> Slot<A> {
         if look { queue.summon(self) } else { Summon::Nothing }
     }
 
+    /// Whether calls of other aggregates are admitted and not yet answered.
+    pub(crate) fn others_are_served(&self) -> bool {
+        self.shared.admission.count() > self.queue.lock().admitted as usize
+    }
+
     /// Whether somebody is at the queue at this moment.
     pub(crate) fn is_busy(&self) -> bool {
         self.queue.is_locked()

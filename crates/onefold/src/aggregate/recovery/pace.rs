@@ -1,0 +1,86 @@
+//! How fast a long replay goes on while others are served: it computes a little, and then leaves the processor to them.
+//!
+//! Without it a stream of a million events takes a worker, and the reader thread beside it, for a second; on two cores
+//! everybody else's commands wait half as long again. Short replays, and those that nobody is disturbed by, are not held up.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A replay computes for so long before anybody looks at its pace: some ten thousand small events.
+const FREE: Duration = Duration::from_millis(10);
+
+/// Rests shorter than that are saved up: tokio's timers tick in milliseconds.
+const REST_MIN: Duration = Duration::from_millis(2);
+
+/// Others count as being served for so long after they were seen.
+const OTHERS_SEEN_FOR: Duration = Duration::from_millis(100);
+
+/// While others are served, a replay takes this share of all workers at most.
+const SHARE: u32 = 8;
+
+/// The pace of one replay.
+pub(super) struct Pace {
+    worked: Duration,
+    owed: Duration,
+    others_seen: Option<Instant>,
+    /// So many times as long as it works it rests.
+    rests: u32,
+}
+
+impl Pace {
+    pub(super) fn new(workers: usize) -> Self {
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
+        Pace {
+            worked: Duration::ZERO,
+            owed: Duration::ZERO,
+            others_seen: None,
+            rests: (SHARE / workers).saturating_sub(1),
+        }
+    }
+
+    /// How long to rest now, after another chunk took so long; often not at all.
+    pub(super) fn after(&mut self, took: Duration, others_are_served: bool, now: Instant) -> Duration {
+        if others_are_served {
+            self.others_seen = Some(now);
+        }
+        self.worked += took;
+        if self.worked > FREE && self.others_seen.is_some_and(|seen| now - seen < OTHERS_SEEN_FOR) {
+            self.owed += took * self.rests;
+        }
+        match self.owed < REST_MIN {
+            true => Duration::ZERO,
+            false => std::mem::take(&mut self.owed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNK: Duration = Duration::from_millis(1);
+
+    /// How long a replay of so many chunks of a millisecond rests in all, on so many workers.
+    fn rests(workers: usize, chunks: u32, others: impl Fn(u32) -> bool) -> Duration {
+        let (mut pace, start) = (Pace::new(workers), Instant::now());
+        (1..=chunks).map(|chunk| pace.after(CHUNK, others(chunk), start + CHUNK * chunk)).sum()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_replay_takes_an_eighth_of_the_workers_while_others_are_served() {
+        assert_eq!(rests(2, 110, |_| true), CHUNK * 100 * 3, "of two workers a quarter of one");
+        assert_eq!(rests(1, 110, |_| true), CHUNK * 100 * 7);
+        assert_eq!(rests(4, 110, |_| true), CHUNK * 100);
+        assert_eq!(rests(8, 110, |_| true), Duration::ZERO, "an eighth of eight workers is a whole one");
+        assert_eq!(rests(64, 110, |_| true), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn replay_that_disturbs_nobody_is_not_held_up() {
+        assert_eq!(rests(2, 1_000, |_| false), Duration::ZERO);
+        assert_eq!(rests(2, 10, |_| true), Duration::ZERO, "it is over soon");
+        let seen_once = rests(2, 1_000, |chunk| chunk == 500);
+        assert_eq!(seen_once, CHUNK * 100 * 3, "a tenth of a second after the last other one it goes on as before");
+    }
+}
