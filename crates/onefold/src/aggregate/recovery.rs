@@ -66,7 +66,9 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
         // Held to the end: a journal reads ahead while this replay waits for its turn, and that is memory.
         let _open = shared.replays.acquire().await;
         let mut chunks = shared.journal.read_stream(&slot.stream, StreamVersion::EMPTY);
-        let mut pace = Pace::new(shared.tokio.metrics().num_workers());
+        // The other half of the time is its own.
+        let give_way_until = Instant::now() + shared.config.recovery_timeout / 2;
+        let mut pace = Pace::new(shared.tokio.metrics().num_workers(), give_way_until);
         loop {
             // A permit per chunk, in turn: a long replay does not keep short ones waiting.
             let permit = shared.recoveries.acquire().await;

@@ -26,16 +26,20 @@ pub(super) struct Pace {
     others_seen: Option<Instant>,
     /// So many times as long as it works it rests.
     rests: u32,
+    /// Then it hurries: it must not come too late by waiting for others.
+    until: Instant,
 }
 
 impl Pace {
-    pub(super) fn new(workers: usize) -> Self {
+    /// For a replay that shares so many workers with others, and gives way to them until some time.
+    pub(super) fn new(workers: usize, until: Instant) -> Self {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         Pace {
             worked: Duration::ZERO,
             owed: Duration::ZERO,
             others_seen: None,
             rests: (SHARE / workers).saturating_sub(1),
+            until,
         }
     }
 
@@ -45,7 +49,7 @@ impl Pace {
             self.others_seen = Some(now);
         }
         self.worked += took;
-        if self.worked > FREE && self.others_seen.is_some_and(|seen| now - seen < OTHERS_SEEN_FOR) {
+        if self.worked > FREE && now < self.until && self.others_seen.is_some_and(|seen| now - seen < OTHERS_SEEN_FOR) {
             self.owed += took * self.rests;
         }
         match self.owed < REST_MIN {
@@ -63,7 +67,8 @@ mod tests {
 
     /// How long a replay of so many chunks of a millisecond rests in all, on so many workers.
     fn rests(workers: usize, chunks: u32, others: impl Fn(u32) -> bool) -> Duration {
-        let (mut pace, start) = (Pace::new(workers), Instant::now());
+        let start = Instant::now();
+        let mut pace = Pace::new(workers, start + CHUNK * 1_000);
         (1..=chunks).map(|chunk| pace.after(CHUNK, others(chunk), start + CHUNK * chunk)).sum()
     }
 
@@ -74,6 +79,11 @@ mod tests {
         assert_eq!(rests(4, 110, |_| true), CHUNK * 100);
         assert_eq!(rests(8, 110, |_| true), Duration::ZERO, "an eighth of eight workers is a whole one");
         assert_eq!(rests(64, 110, |_| true), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn replay_that_would_come_too_late_hurries() {
+        assert_eq!(rests(2, 100_000, |_| true), CHUNK * (999 - 10) * 3);
     }
 
     #[tokio::test(start_paused = true)]
