@@ -55,6 +55,13 @@ pub(crate) struct FullBlock {
     pub(crate) complete_to: u64,
 }
 
+impl FullBlock {
+    /// Whether its last commit has no more chunks.
+    pub(crate) fn ends_commit(&self) -> bool {
+        keys::parse_log(&self.key).is_some_and(|(first, _)| self.complete_to >= first)
+    }
+}
+
 impl BlockPacker {
     /// Adds the record of `commit`.
     pub(crate) fn push(&mut self, commit: u64, record: &[u8]) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::OpenJournalError;
 use crate::journal::SledJournal;
 use crate::medium::{Disk, Medium};
+use crate::redo::blocks::BLOCK_BYTES;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -115,7 +116,7 @@ impl SledConfig {
         cache_bytes: usize;
         /// Bytes of the cache of log blocks in front of sled's; default 32 MiB, may be 0.
         block_cache_bytes: usize;
-        /// Bytes of a segment of the redo log; default 64 MiB, at least 64 KiB. A larger group gets a segment of its own.
+        /// Bytes of a segment of the redo log, rounded up to 4 KiB; default 64 MiB, at least 64 KiB. A larger group gets a segment of its own.
         segment_bytes: usize;
         /// Appends waiting for the writer at most; default 131,072. At the bound `append` hands the append back.
         queue_appends_max: usize;
@@ -167,8 +168,10 @@ impl SledConfig {
     /// # Errors
     ///
     /// [`OpenJournalError`].
-    pub fn open(self) -> Result<SledJournal, OpenJournalError> {
+    pub fn open(mut self) -> Result<SledJournal, OpenJournalError> {
         self.validate().map_err(OpenJournalError::Config)?;
+        // Segments are written in whole blocks.
+        self.segment_bytes = self.segment_bytes.next_multiple_of(BLOCK_BYTES);
         SledJournal::open_with(self)
     }
 

@@ -21,7 +21,8 @@ use crate::store::{Store, StoreBatch, StoreError};
 /// So many of the newest places can lie in a leaf that will split.
 const UNSETTLED_MAX: usize = 17;
 
-/// Blocks that have a place in sled and are not there yet, in order: one batch and [`UNSETTLED_MAX`] at most.
+/// Blocks that have a place in sled and are not there yet, in order: [`UNSETTLED_MAX`] between two writes, and the chunks of
+/// one commit.
 #[derive(Debug, Default)]
 pub(crate) struct Placing {
     blocks: VecDeque<FullBlock>,
@@ -37,7 +38,12 @@ impl Placing {
     ) -> Result<(), StoreError> {
         store.place(blocks.iter().map(|block| &block.key[..]))?;
         self.blocks.extend(blocks);
-        self.write_first(store, self.blocks.len().saturating_sub(UNSETTLED_MAX), applied)
+        let mut settled = self.blocks.len().saturating_sub(UNSETTLED_MAX);
+        // What a kill leaves should be whole commits, not some chunks of one.
+        while settled > 0 && !self.blocks[settled - 1].ends_commit() {
+            settled -= 1;
+        }
+        self.write_first(store, settled, applied)
     }
 
     /// Writes all blocks, whatever it costs.

@@ -214,7 +214,8 @@ fn new_generation(
     written.map_err(OpenJournalError::io("could not write", &path))?;
     // What a checkpoint frees is needed again before the next one: zeros are written once.
     let spares_max = config.checkpoint_bytes / config.segment_bytes + 1;
-    let preparer = Arc::new(Preparer::new(redo_dir.clone(), Arc::clone(&config.medium), spares_max));
+    let medium = Arc::clone(&config.medium);
+    let preparer = Arc::new(Preparer::new(redo_dir.clone(), medium, config.segment_bytes as u64, spares_max));
     // IMPORTANT: after the beacon, which must never name a segment that is gone.
     old.iter().for_each(|(_, path)| preparer.give_spare(path.clone()));
     let Segment { file, sequence, bytes } = current;

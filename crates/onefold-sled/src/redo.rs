@@ -108,6 +108,7 @@ impl RedoLog {
         let blocks = self.staging.stage(bytes);
         self.medium.write(&self.file, blocks, self.used)?;
         self.used += blocks.len() as u64;
+        self.staging.shrink();
         self.next_group += 1;
         self.previous_crc = crc;
         self.last_commit = first_commit + u64::from(commits) - 1;

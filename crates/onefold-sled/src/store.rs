@@ -147,15 +147,26 @@ impl Store {
         })
     }
 
-    /// Puts empty values under new keys, in their order. They mean nothing by themselves, so they are no batch.
-    pub(crate) fn place<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Result<(), StoreError> {
-        self.timed(|| {
-            self.medium.before(Step::Place)?;
-            for key in keys {
-                guarded(|| self.db().insert(key, &[]))?;
-            }
-            Ok(())
-        })
+    /// Puts empty values under new keys, in their order. They mean nothing by themselves, so they are no batch. And so there
+    /// are none where only batches are synced.
+    pub(crate) fn place<'a>(&self, mut keys: impl Iterator<Item = &'a [u8]>) -> Result<(), StoreError> {
+        if self.order == WriteOrder::Batches {
+            return Ok(());
+        }
+        let mut more = true;
+        while more {
+            // The watchdog looks at so many at a time.
+            more = self.timed(|| {
+                self.medium.before(Step::Place)?;
+                let mut placed = 0;
+                for key in keys.by_ref().take(BATCH_BLOCKS_MAX) {
+                    guarded(|| self.db().insert(key, &[]))?;
+                    placed += 1;
+                }
+                Ok(placed == BATCH_BLOCKS_MAX)
+            })?;
+        }
+        Ok(())
     }
 
     /// Makes a batch visible. Not durable before [`sync`](Store::sync).

@@ -152,7 +152,8 @@ impl Writer {
         Counters::add(&shared.counters.commits, commits.into());
         let written = group::room(bytes.len());
         Counters::add(&shared.counters.bytes_written, written);
-        shared.space.spend(written);
+        // The segment's own space is taken already: what counts is what sled will write.
+        shared.space.spend(bytes.len() as u64);
         Ok(())
     }
 

@@ -531,3 +531,21 @@ async fn a_backup_under_load_is_a_prefix_with_everything_acknowledged() {
     note(&backup, "s0", &["more"]).await.unwrap();
     assert!(!temporary.path().join("backup.partial").exists());
 }
+
+/// Blocks wait for their leaves; the chunks of a commit must not be torn apart by that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_journal_of_large_commits_is_sound() {
+    for commits in [30, 31, 32] {
+        let (_temporary, path) = dir();
+        let journal = SledJournal::builder(&path).free_space_reserve_bytes(0).open().unwrap();
+        for _ in 0..commits {
+            note(&journal, "large", &[&"x".repeat(20_000)]).await.unwrap();
+        }
+        while journal.stats().store_batches < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        drop(journal);
+        let report = verify(&path);
+        assert!(report.is_sound(), "{:?}", report.problems.items);
+    }
+}

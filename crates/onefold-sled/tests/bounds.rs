@@ -111,6 +111,23 @@ async fn small_bounds_are_waited_at_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn segments_are_rounded_up_to_whole_blocks() {
+    let (_temporary, path) = dir();
+    let config =
+        || SledJournal::builder(&path).segment_bytes(100_000).checkpoint_bytes(1 << 20).free_space_reserve_bytes(0);
+    for round in 1..=2 {
+        let journal = config().open().unwrap();
+        fill(&journal, 20, 400, 100).await;
+        note(&journal, "large", &[&"x".repeat(300_000)]).await.unwrap();
+        journal.close().await.unwrap();
+        drop(journal);
+        let journal = config().open().unwrap();
+        check_filled(&journal, 20, 400 * round).await;
+        assert_eq!(texts(&journal, "large").await.len(), round);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn segments_are_recycled() {
     let (_temporary, path) = dir();
     let journal = small(&path).open().unwrap();

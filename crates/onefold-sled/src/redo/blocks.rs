@@ -13,6 +13,9 @@ use rustix::fs::OFlags;
 /// Bytes of a block: what disks write whole, or a multiple of it.
 pub(crate) const BLOCK_BYTES: usize = 4096;
 
+/// Memory that is kept from group to group.
+const KEEP_MAX: usize = 8 << 20;
+
 #[repr(align(4096))]
 struct Aligned([u8; 1 << 20]);
 static ZEROS: Aligned = Aligned([0; 1 << 20]);
@@ -34,21 +37,34 @@ impl Staging {
         staged[bytes.len()..].fill(0);
         staged
     }
+
+    /// Gives memory back that only an uncommonly large group needed.
+    pub(crate) fn shrink(&mut self) {
+        if self.0.len() > KEEP_MAX {
+            self.0 = Vec::new();
+        }
+    }
 }
 
 /// Opens a file to write blocks to: past the page cache where `direct` asks for it and the file system can do it.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions, direct: bool) -> io::Result<File> {
     if direct && let Ok(flag) = i32::try_from(OFlags::DIRECT.bits()) {
         match options.custom_flags(flag).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            Err(error) if is_refused(&error) => {}
             opened => return opened,
         }
     }
     options.custom_flags(0).open(path)
 }
 
+/// Whether a file system or a disk says that it can't write past the page cache, or not in blocks of ours.
+pub(crate) fn is_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+}
+
 /// Fills a file with so many bytes of real zeros, whole blocks.
 pub(crate) fn fill_with_zeros(file: &File, bytes: u64) -> io::Result<()> {
+    debug_assert!(bytes.is_multiple_of(BLOCK_BYTES as u64), "whole blocks");
     let zeros = &ZEROS.0;
     let mut offset = 0;
     while offset < bytes {

@@ -15,6 +15,7 @@ pub(crate) struct Preparer {
     state: Mutex<State>,
     changed: Condvar,
     medium: Arc<dyn Medium>,
+    segment_bytes: u64,
     spares_max: usize,
 }
 
@@ -27,9 +28,9 @@ struct State {
 }
 
 impl Preparer {
-    /// Keeps at most `spares_max` files for recycling; more are deleted.
-    pub(crate) fn new(dir: PathBuf, medium: Arc<dyn Medium>, spares_max: usize) -> Self {
-        Preparer { dir, state: Mutex::default(), changed: Condvar::new(), medium, spares_max }
+    /// Keeps at most `spares_max` files for recycling, all of `segment_bytes`; others are deleted.
+    pub(crate) fn new(dir: PathBuf, medium: Arc<dyn Medium>, segment_bytes: u64, spares_max: usize) -> Self {
+        Preparer { dir, state: Mutex::default(), changed: Condvar::new(), medium, segment_bytes, spares_max }
     }
 
     /// Asks for a segment.
@@ -54,13 +55,15 @@ impl Preparer {
 
     /// Gives a file that is no longer needed, to be recycled or deleted.
     pub(crate) fn give_spare(&self, path: PathBuf) {
+        // A file of another size, from the first small steps of a journal or after a change of configuration, is of no use.
+        let fits = path.metadata().is_ok_and(|metadata| metadata.len() == self.segment_bytes);
         let mut state = self.state.lock();
-        state.spares.push(path);
-        let surplus = (state.spares.len() > self.spares_max).then(|| state.spares.remove(0));
-        drop(state);
-        if let Some(path) = surplus {
-            delete(&path);
+        if fits && state.spares.len() < self.spares_max {
+            state.spares.push(path);
+            return;
         }
+        drop(state);
+        delete(&path);
     }
 
     /// Ends the thread.
@@ -77,18 +80,11 @@ impl Preparer {
                 self.changed.wait(&mut state);
                 continue;
             };
-            let spares = std::mem::take(&mut state.spares);
+            let spare = if bytes == self.segment_bytes { state.spares.pop() } else { None };
             drop(state);
-            // A file of another size, from the first small steps of a journal or after a change of configuration, is of no
-            // use.
-            let fits = |path: &PathBuf| path.metadata().is_ok_and(|metadata| metadata.len() == bytes);
-            let (mut spares, useless): (Vec<_>, Vec<_>) = spares.into_iter().partition(fits);
-            useless.iter().for_each(delete);
-            let spare = spares.pop();
             let ready = self.medium.before(Step::Segment);
             let ready = ready.and_then(|()| segment::prepare(&self.dir, header, bytes, spare));
             state = self.state.lock();
-            state.spares.append(&mut spares);
             state.ready = Some(ready);
             self.changed.notify_all();
         }

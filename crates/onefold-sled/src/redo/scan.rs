@@ -151,6 +151,11 @@ fn read(path: &Path, sequence: u64, generation: u64) -> Result<(SegmentHeader, V
         let path = path.to_owned();
         return Err(OpenJournalError::NewerFormat { path, found: header.format, known: segment::FORMAT });
     }
+    if header.format < segment::FORMAT {
+        let evidence =
+            format!("format {} of an unreleased build: that build can close the journal cleanly", header.format);
+        return Err(damaged(&evidence));
+    }
     if (header.generation, header.sequence) != (generation, sequence) {
         return Err(damaged("the segment belongs to another log"));
     }

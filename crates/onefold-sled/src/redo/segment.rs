@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  0  magic u64
-//!  8  format u32          = 1
+//!  8  format u32          = 2
 //! 12  relaxed u32         1: written without a sync per group, so a torn group may lie before a whole one
 //! 16  generation u64      one per opening of the journal; groups of another are not of this log
 //! 24  sequence u64        the file's number and name: redo/<sequence in hex>.redo
@@ -25,7 +25,7 @@ use crate::fields::{put, u32_at, u64_at};
 /// Where the first group begins.
 pub(crate) const GROUPS_AT: usize = 4096;
 /// The format of segments and groups.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 const MAGIC: u64 = u64::from_le_bytes(*b"1foldRdo");
 const CRC_AT: usize = 48;
 const HEADER_BYTES: usize = CRC_AT + 4;
@@ -111,26 +111,31 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 /// With a sync per group it is written past the page cache; without one, the page cache is what makes it fast.
 pub(crate) fn prepare(dir: &Path, header: SegmentHeader, bytes: u64, spare: Option<PathBuf>) -> io::Result<Segment> {
     let temporary = dir.join("next.tmp");
-    let direct = !header.relaxed;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    let file = match spare {
-        Some(spare) => {
-            std::fs::rename(spare, &temporary)?;
-            blocks::open(&temporary, &mut options, direct)?
-        }
-        None => {
-            let file = blocks::open(&temporary, options.create(true).truncate(true).mode(0o600), direct)?;
-            blocks::fill_with_zeros(&file, bytes)?;
-            file
-        }
+    let recycled = spare.is_some();
+    if let Some(spare) = spare {
+        std::fs::rename(spare, &temporary)?;
+    }
+    let bytes = if recycled { 0 } else { bytes };
+    let file = match write_header(&temporary, header, bytes, !header.relaxed) {
+        // It could be opened so, but not written.
+        Err(error) if blocks::is_refused(&error) && !header.relaxed => write_header(&temporary, header, bytes, false)?,
+        written => written?,
     };
-    file.write_all_at(Staging::default().stage(&header.encode()), 0)?;
-    file.sync_all()?;
     let bytes = file.metadata()?.len();
     std::fs::rename(&temporary, path(dir, header.sequence))?;
     sync_directory(dir)?;
     Ok(Segment { file, sequence: header.sequence, bytes })
+}
+
+/// Writes the header, durably, to a new file of so many bytes; to the one that is there, if there are to be none.
+fn write_header(path: &Path, header: SegmentHeader, bytes: u64, direct: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600).create(bytes > 0).truncate(bytes > 0);
+    let file = blocks::open(path, &mut options, direct)?;
+    blocks::fill_with_zeros(&file, bytes)?;
+    file.write_all_at(Staging::default().stage(&header.encode()), 0)?;
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// Makes the names in a directory durable.
