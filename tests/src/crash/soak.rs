@@ -120,9 +120,9 @@ fn cycle(
     process.wait_until_opened(OPEN_TIMEOUT)?;
     let opened = |line: &Line| if let Line::Opened { micros } = line { Some(*micros) } else { None };
     let opening = process.lines()?.iter().find_map(opened).unwrap_or(0);
-    let (begin, mut memory) = (Instant::now(), 0);
+    let (begin, mut memory) = (Instant::now(), Vec::new());
     while begin.elapsed() < Duration::from_secs(seconds) && process.wait(LOOK)?.is_none() {
-        memory = memory.max(resident_bytes(process.id()).unwrap_or(0));
+        memory.extend(resident_bytes(process.id()).map(|bytes| (begin.elapsed().as_secs_f64(), bytes)));
     }
     if !is_killed {
         stop(&mut process)?;
@@ -135,7 +135,9 @@ fn cycle(
         is_killed,
         opening: Duration::from_micros(opening),
         reading: reading.elapsed(),
-        memory,
+        memory: memory.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0),
+        // Caches fill in the first half.
+        memory_growth: slope(memory[memory.len() / 2..].iter().map(|(at, bytes)| (*at, growth::to_f64(*bytes)))),
         disk: disk_bytes(&directory.journal.data)?,
         events: directory.tally().events,
     };
@@ -175,6 +177,7 @@ impl SoakReport {
             "ended by",
             "events",
             "memory MiB",
+            "MiB/min",
             "disk MiB",
             "bytes/event",
             "opening",
@@ -188,6 +191,7 @@ impl SoakReport {
                 end.to_owned(),
                 grouped(sample.events),
                 mebibytes(sample.memory),
+                format!("{:+.1}", sample.memory_growth * 60.0 / 1_048_576.0),
                 mebibytes(sample.disk),
                 grouped(sample.disk / sample.events.max(1)),
                 format!("{:.0?}", sample.opening),
@@ -210,7 +214,7 @@ impl SoakReport {
             ("cycles", grouped(self.samples.len() as u64)),
             ("of them ended by a kill", grouped(kills)),
             ("acknowledged", grouped(self.acknowledged)),
-            ("memory grows by, MiB per hour", format!("{:.1}", memory / 1_048_576.0)),
+            ("memory grows from cycle to cycle by, MiB per hour", format!("{:.1}", memory / 1_048_576.0)),
             ("disk grows by, bytes per event", format!("{disk:.0}")),
         ];
         table("soak", rows.into_iter().chain(self.verdict.rows()))

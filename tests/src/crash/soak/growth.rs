@@ -14,6 +14,8 @@ pub(super) struct Sample {
     pub(super) reading: Duration,
     /// The most that the load held in memory.
     pub(super) memory: u64,
+    /// By how much that grew in the second half of the cycle, in bytes per second.
+    pub(super) memory_growth: f64,
     /// What the directory's files take up on the disk, after the reading.
     pub(super) disk: u64,
     /// In the journal.
