@@ -49,7 +49,16 @@ impl Image {
         let open = |path: &Path| OpenOptions::new().read(true).write(true).open(path);
         let (seen, stable) = (open(&seen)?, open(stable)?);
         let bytes = stable.metadata()?.len();
-        Ok(Image { seen, stable, bytes, unflushed: Vec::new(), is_on: true, failing: 0, armed: None, cut: Cut::default() })
+        Ok(Image {
+            seen,
+            stable,
+            bytes,
+            unflushed: Vec::new(),
+            is_on: true,
+            failing: 0,
+            armed: None,
+            cut: Cut::default(),
+        })
     }
 
     /// How large the disk is.
