@@ -30,6 +30,7 @@ pub use report::FlipReport;
 
 use self::template::Template;
 use self::worker::WorkerOptions;
+use super::journal::JournalKind;
 use super::place::{Place, PlaceOptions};
 
 /// Where files are in memory, on Linux.
@@ -41,13 +42,16 @@ pub struct FlipOptions {
     /// How many bits to turn, one at a time; a tenth as many larger mutations come in addition
     #[arg(long, default_value_t = 1_000)]
     pub flips: u64,
+    /// Which journal
+    #[arg(long, default_value = "sled")]
+    pub journal: JournalKind,
     /// What templates and mutations follow from [default: another one each time]
     #[arg(long)]
     pub seed: Option<u64>,
     /// Repeats only the mutation with this number, and leaves the damaged journal where it is
     #[arg(long)]
     pub only: Option<u64>,
-    /// How many journals to damage, half of them closed cleanly
+    /// How many journals to damage, half of them closed cleanly, one in four ten times as large
     #[arg(long, default_value_t = 8)]
     pub templates: u16,
     /// Processes that check at the same time [default: one per processor]
@@ -65,7 +69,8 @@ pub struct FlipOptions {
 /// Whatever kept it from attacking.
 pub fn run(options: &FlipOptions) -> anyhow::Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(rand::random);
-    println!("cargo crash flip --flips {} --templates {} --seed {seed}", options.flips, options.templates);
+    let FlipOptions { flips, journal, templates, .. } = options;
+    println!("cargo crash flip --flips {flips} --journal {} --templates {templates} --seed {seed}", journal.name());
     let report = attack(&std::env::current_exe()?, options, seed)?;
     println!("{report}");
     Ok(if report.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -83,12 +88,15 @@ pub fn attack(program: &Path, options: &FlipOptions, seed: u64) -> anyhow::Resul
     let templates = place.path().join("templates");
     std::fs::create_dir_all(&templates)?;
     for index in 0..options.templates {
-        let (data, is_killed) = (templates.join(index.to_string()), index % 2 == 1);
-        Template::make(program, &data, seed ^ u64::from(index) << 48, is_killed).context("making the templates")?;
+        let (data, is_killed, is_large) = (templates.join(index.to_string()), index % 2 == 1, index % 8 >= 6);
+        let made =
+            Template::make(program, options.journal, &data, seed ^ u64::from(index) << 48, (is_killed, is_large));
+        made.context("making the templates")?;
     }
     let scratch = place.path().join("damaged");
     let keep = options.only.is_some();
-    let worker = WorkerOptions::new(templates, options.templates.into(), seed, scratch, keep);
+    let worker =
+        WorkerOptions { templates, journal: options.journal, count: options.templates.into(), seed, scratch, keep };
     let numbers = match options.only {
         Some(number) => number..number + 1,
         None => 0..mutation::total(options.flips),
@@ -97,7 +105,7 @@ pub fn attack(program: &Path, options: &FlipOptions, seed: u64) -> anyhow::Resul
     let workers = options.workers.unwrap_or_else(processors).max(1);
     let mut report = pool::run(program, &worker, numbers, workers)?;
     report.seed = seed;
-    report.templates = options.templates;
+    (report.journal, report.templates) = (options.journal, options.templates);
     if keep {
         place.keep();
         report.kept = Some(place.path().join("damaged"));

@@ -42,6 +42,9 @@ pub struct KillOptions {
     /// Which journal
     #[arg(long, default_value = "sled")]
     pub journal: JournalKind,
+    /// Only kills of one kind [default: of all kinds]
+    #[arg(long)]
+    pub moment: Option<Moment>,
     /// When an append counts as durable, in onefold's journal: `buffered` must be caught losing
     #[arg(long, default_value = "fsync")]
     pub durability: DurabilityKind,
@@ -66,7 +69,8 @@ pub struct KillOptions {
 /// Whatever kept it from attacking.
 pub fn run(options: &KillOptions) -> anyhow::Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(rand::random);
-    println!("cargo crash kill --cycles {} --journal {} --seed {seed}", options.cycles, options.journal.name());
+    let KillOptions { cycles, journal, .. } = options;
+    println!("cargo crash kill --cycles {cycles} --journal {} --seed {seed}", journal.name());
     let report = attack(&std::env::current_exe()?, options, seed)?;
     println!("{}", report.table());
     print!("{}", report.verdict);
@@ -102,6 +106,7 @@ pub fn attack(program: &Path, options: &KillOptions, seed: u64) -> anyhow::Resul
     report.elapsed = begin.elapsed();
     if !report.verdict.is_clean() {
         place.keep();
+        report.kept = Some(place.path().to_owned());
     }
     Ok(report)
 }
@@ -128,7 +133,8 @@ impl Attack {
     /// One kill, and what is there afterwards.
     fn cycle(&mut self, place: &Path) -> anyhow::Result<()> {
         let is_new = self.renew(place)?;
-        let moment = Moment::pick(&mut self.random, is_new);
+        let picked = Moment::pick(&mut self.random, is_new);
+        let moment = self.options.moment.unwrap_or(picked);
         let Some(mut victim) = self.directory.take() else { return Ok(()) };
         let mut findings = self.strike(&mut victim, moment)?;
         let leave = self.random.one_in(2);
@@ -217,7 +223,8 @@ impl Attack {
         journal.segment_kib = [64, 64, 256, 1_024, 16_384][usize::try_from(self.random.below(5))?];
         journal.checkpoint_segments = [2, 4, 16][usize::try_from(self.random.below(3))?];
         let directory = Directory::new(&self.program, journal, &home, self.seed ^ number << 40)?;
-        let cycles_left = self.random.magnitude(1, 40);
+        let only_new = self.options.moment == Some(Moment::Creation);
+        let cycles_left = if only_new { 1 } else { self.random.magnitude(1, 40) };
         let opening = Duration::from_millis(20);
         self.directory = Some(Victim { directory, cycles_left, opening, is_condemned: false });
         Ok(true)
@@ -266,6 +273,8 @@ pub struct KillReport {
     pub verdict: Verdict,
     /// How long it took.
     pub elapsed: Duration,
+    /// Where the evidence is, if there is some.
+    pub kept: Option<PathBuf>,
 }
 
 impl KillReport {

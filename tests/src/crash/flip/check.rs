@@ -13,6 +13,7 @@ use super::judgement::{Outcome, judge};
 use super::mutation::Mutation;
 use super::template::{self, Template};
 use crate::crash::chronicle::{Chronicle, Write};
+use crate::crash::journal::JournalKind;
 use crate::crash::ledger::FindingKind;
 
 /// The number of the command that is written to a journal that seems sound.
@@ -22,14 +23,15 @@ const NEW_COMMAND: u64 = u64::MAX;
 #[derive(Debug)]
 pub(super) struct Sound {
     pub(super) template: Template,
+    journal: JournalKind,
     content: Content,
 }
 
 impl Sound {
     /// Reads a copy of the template in `scratch`, to know what it holds.
-    pub(super) fn read(tokio: &Tokio, template: Template, scratch: &Path) -> anyhow::Result<Sound> {
+    pub(super) fn read(tokio: &Tokio, kind: JournalKind, template: Template, scratch: &Path) -> anyhow::Result<Sound> {
         template.write(scratch)?;
-        let journal = template::journal(scratch).open()?;
+        let journal = template::journal(kind, scratch).open()?;
         let content = tokio.block_on(async {
             let first = Content::read(&journal, std::iter::empty()).await;
             Content::read(&journal, first.streams.keys()).await
@@ -38,7 +40,7 @@ impl Sound {
         std::fs::remove_dir_all(scratch)?;
         anyhow::ensure!(content.error().is_none(), "the template is not sound: {:?}", content.error());
         anyhow::ensure!(content.end() >= template.beacon_commit, "the template is not whole");
-        Ok(Sound { template, content })
+        Ok(Sound { template, journal: kind, content })
     }
 
     /// Up to which commit nothing may be missing.
@@ -70,9 +72,9 @@ impl Sound {
 
     /// Opens the directory and reads everything.
     fn look(&self, tokio: &Tokio, scratch: &Path, sure: u64) -> anyhow::Result<Outcome> {
-        let journal = match template::journal(scratch).open() {
+        let journal = match template::journal(self.journal, scratch).open() {
             Ok(journal) => journal,
-            Err(error) => return refused(error),
+            Err(error) => return Ok(refused(&error)),
         };
         let content = tokio.block_on(Content::read(&journal, self.content.streams.keys()));
         let outcome = judge(&self.content, &content, sure);
@@ -85,17 +87,17 @@ impl Sound {
 
     /// Writes one more commit to every stream, and looks again at what was there before.
     fn go_on(&self, tokio: &Tokio, scratch: &Path, sure: u64) -> anyhow::Result<Outcome> {
-        let journal = match template::journal(scratch).open() {
+        let journal = match template::journal(self.journal, scratch).open() {
             Ok(journal) => journal,
-            Err(error) => return refused(error),
+            Err(error) => return Ok(refused(&error)),
         };
         if let Err(error) = tokio.block_on(self.write(&journal)) {
             return Ok(Outcome::Detected { error });
         }
         drop(journal);
-        let journal = match template::journal(scratch).open() {
+        let journal = match template::journal(self.journal, scratch).open() {
             Ok(journal) => journal,
-            Err(error) => return refused(error),
+            Err(error) => return Ok(refused(&error)),
         };
         let mut content = tokio.block_on(Content::read(&journal, self.content.streams.keys()));
         let more = content.feed.items.len().saturating_sub(self.content.feed.items.len());
@@ -129,10 +131,11 @@ impl Sound {
     }
 }
 
-/// Opening failed: with an error that has a type, it was detected.
-fn refused(error: anyhow::Error) -> anyhow::Result<Outcome> {
-    let typed = error.downcast::<OpenJournalError>()?;
-    let kind = format!("{typed:?}");
-    let kind = kind.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
-    Ok(Outcome::Refused { kind, error: typed.to_string() })
+/// Opening failed: it was noticed.
+fn refused(error: &anyhow::Error) -> Outcome {
+    // Plain sled's errors have no types of ours.
+    let typed = error.downcast_ref::<OpenJournalError>();
+    let kind = typed.map_or_else(|| "an error".to_owned(), |typed| format!("{typed:?}"));
+    let kind = kind.split(['(', '{']).next().unwrap_or_default().trim().to_owned();
+    Outcome::Refused { kind, error: error.to_string() }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::worker::{Answer, Checked};
+use crate::crash::journal::JournalKind;
 use crate::crash::verdict::grouped;
 
 /// Violations told one by one, at most.
@@ -35,6 +36,8 @@ struct Row {
 pub struct FlipReport {
     /// What it followed from.
     pub seed: u64,
+    /// Which journal.
+    pub journal: JournalKind,
     /// How many journals were damaged.
     pub templates: u16,
     /// Where a damaged journal was left.
@@ -134,8 +137,9 @@ impl fmt::Display for FlipReport {
         }
         for (number, what) in &self.told {
             writeln!(f, "violation: {what}")?;
-            let (templates, seed) = (self.templates, self.seed);
-            writeln!(f, "    repeat: cargo crash flip --templates {templates} --seed {seed} --only {number}")?;
+            let (journal, templates, seed) = (self.journal.name(), self.templates, self.seed);
+            let options = format!("--journal {journal} --templates {templates} --seed {seed} --only {number}");
+            writeln!(f, "    repeat: cargo crash flip {options}")?;
         }
         if let (Some(kept), Some(last)) = (&self.kept, &self.last) {
             writeln!(f, "{last}\n    the damaged journal is in {}", kept.display())?;

@@ -14,7 +14,7 @@ use clap::Args;
 use onefold::{Aggregates, Runtime};
 
 use crate::crash::chronicle::{Chronicle, Write};
-use crate::crash::journal::JournalOptions;
+use crate::crash::journal::{JournalKind, JournalOptions};
 use crate::crash::random::Random;
 
 /// Time enough for the beacon, which is written within 100 ms of an acknowledgement.
@@ -29,12 +29,18 @@ pub struct TemplateOptions {
     /// The directory to make
     #[arg(long)]
     data: PathBuf,
+    /// Which journal
+    #[arg(long, default_value = "sled")]
+    journal: JournalKind,
     /// What the content follows from
     #[arg(long)]
     seed: u64,
     /// Ends as a kill would
     #[arg(long)]
     killed: bool,
+    /// Ten times as much, so that sled has several segments
+    #[arg(long)]
+    large: bool,
 }
 
 /// A journal in memory, file by file.
@@ -49,8 +55,8 @@ pub(super) struct Template {
 }
 
 /// How a journal of this attack is opened.
-pub(super) fn journal(data: &Path) -> JournalOptions {
-    JournalOptions { segment_kib: 64, checkpoint_segments: 1, ..JournalOptions::new(data) }
+pub(super) fn journal(kind: JournalKind, data: &Path) -> JournalOptions {
+    JournalOptions { journal: kind, segment_kib: 64, checkpoint_segments: 1, ..JournalOptions::new(data) }
 }
 
 /// Makes the journal. A killed one ends with the process.
@@ -77,7 +83,8 @@ async fn fill(options: &TemplateOptions, random: &mut Random, first: u64, is_fir
     let rounds = if is_first { 20 } else { 1 + random.below(10) };
     for _ in 0..rounds {
         // Together, so that they share groups.
-        let writes: Vec<_> = (0..1 + random.below(6)).map(|_| write(&chronicles, random, &mut number)).collect();
+        let writes: Vec<_> =
+            (0..1 + random.below(6)).map(|_| write(&chronicles, random, &mut number, options.large)).collect();
         futures_util::future::try_join_all(writes).await?;
     }
     ensure!(runtime.shutdown(Duration::from_secs(20)).await.is_clean(), "the template closes");
@@ -89,7 +96,7 @@ async fn last(options: &TemplateOptions, random: &mut Random, first: u64) -> any
     let (runtime, chronicles) = start(options).await?;
     let mut number = first;
     for _ in 0..5 + random.below(40) {
-        write(&chronicles, random, &mut number).await?;
+        write(&chronicles, random, &mut number, options.large).await?;
     }
     tokio::time::sleep(BEACON).await;
     let beacon_commit = number;
@@ -97,7 +104,7 @@ async fn last(options: &TemplateOptions, random: &mut Random, first: u64) -> any
     match options.killed {
         true => {
             for _ in 0..IN_WINDOW {
-                write(&chronicles, random, &mut number).await?;
+                write(&chronicles, random, &mut number, options.large).await?;
             }
         }
         false => ensure!(runtime.shutdown(Duration::from_secs(20)).await.is_clean(), "the template closes"),
@@ -106,7 +113,7 @@ async fn last(options: &TemplateOptions, random: &mut Random, first: u64) -> any
 }
 
 async fn start(options: &TemplateOptions) -> anyhow::Result<(Runtime, Aggregates<Chronicle>)> {
-    let journal = journal(&options.data).open()?;
+    let journal = journal(options.journal, &options.data).open()?;
     let runtime = Runtime::builder(Arc::clone(&journal)).aggregate::<Chronicle>(()).start().await?;
     let chronicles = runtime.aggregates()?;
     Ok((runtime, chronicles))
@@ -117,12 +124,14 @@ fn write(
     chronicles: &Aggregates<Chronicle>,
     random: &mut Random,
     number: &mut u64,
+    is_large: bool,
 ) -> impl Future<Output = anyhow::Result<()>> + use<> {
     *number += 1;
     let (stream, count) = (random.below(4) * random.below(4), 1 + random.below(2) * random.below(4));
-    let event_bytes = match random.below(24) {
-        0 => 2_000..=9_000,
-        _ => 20..=200,
+    let event_bytes = match (is_large, random.below(24)) {
+        (true, _) => 2_000..=9_000,
+        (false, 0) => 2_000..=9_000,
+        (false, _) => 20..=200,
     };
     let write = Write { number: *number, count: u16::try_from(count).unwrap_or(1), event_bytes };
     let ask = chronicles.ask(format!("stream-{stream}"), write);
@@ -138,13 +147,27 @@ fn facts(data: &Path) -> PathBuf {
 
 impl Template {
     /// Makes one in the directory `data`, in a process of its own.
-    pub(super) fn make(program: &Path, data: &Path, seed: u64, is_killed: bool) -> anyhow::Result<()> {
+    pub(super) fn make(
+        program: &Path,
+        journal: JournalKind,
+        data: &Path,
+        seed: u64,
+        (is_killed, is_large): (bool, bool),
+    ) -> anyhow::Result<()> {
         let mut command = Command::new(program);
-        command.arg("flip-template").arg("--data").arg(data).arg("--seed").arg(seed.to_string());
+        command
+            .args(["flip-template", "--journal", journal.name()])
+            .arg("--data")
+            .arg(data)
+            .arg("--seed")
+            .arg(seed.to_string());
         if is_killed {
             command.arg("--killed");
         }
-        let made = command.output().context("cannot start a process")?;
+        if is_large {
+            command.arg("--large");
+        }
+        let made = command.env("RUST_BACKTRACE", "0").output().context("cannot start a process")?;
         ensure!(made.status.success(), "a template cannot be made: {}", String::from_utf8_lossy(&made.stderr));
         Ok(())
     }

@@ -20,6 +20,7 @@ use super::check::Sound;
 use super::judgement::Outcome;
 use super::mutation::Mutation;
 use super::template::Template;
+use crate::crash::journal::JournalKind;
 use crate::crash::ledger::FindingKind;
 
 /// One in so many journals that seem sound is written to as well.
@@ -30,19 +31,22 @@ const GO_ON_EVERY: u64 = 4;
 pub struct WorkerOptions {
     /// Where the templates are
     #[arg(long)]
-    templates: PathBuf,
+    pub(super) templates: PathBuf,
+    /// Which journal they are
+    #[arg(long, default_value = "sled")]
+    pub(super) journal: JournalKind,
     /// How many there are
     #[arg(long)]
-    count: usize,
+    pub(super) count: usize,
     /// What the mutations follow from
     #[arg(long)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Where to put damaged journals: best in memory
     #[arg(long)]
-    scratch: PathBuf,
+    pub(super) scratch: PathBuf,
     /// Leaves the damaged journals where they are
     #[arg(long)]
-    keep: bool,
+    pub(super) keep: bool,
 }
 
 /// What a worker says about one mutation.
@@ -79,7 +83,7 @@ impl WorkerOptions {
 
     /// Hands them to a process.
     pub(super) fn pass_to(&self, command: &mut Command) {
-        command.arg("flip-worker").arg("--templates").arg(&self.templates);
+        command.args(["flip-worker", "--journal", self.journal.name()]).arg("--templates").arg(&self.templates);
         command.arg("--count").arg(self.count.to_string()).arg("--seed").arg(self.seed.to_string());
         command.arg("--scratch").arg(&self.scratch);
         if self.keep {
@@ -90,11 +94,6 @@ impl WorkerOptions {
     /// The same for one of several workers: each has its own place.
     pub(super) fn in_part(&self, index: usize) -> Self {
         WorkerOptions { scratch: self.scratch.join(index.to_string()), ..self.clone() }
-    }
-
-    /// For a number of templates that are in the directory `templates`.
-    pub(super) fn new(templates: PathBuf, count: usize, seed: u64, scratch: PathBuf, keep: bool) -> Self {
-        WorkerOptions { templates, count, seed, scratch, keep }
     }
 }
 
@@ -109,7 +108,7 @@ pub fn run(options: &WorkerOptions) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&options.scratch)?;
     let templates = options.read()?;
     let pristine = options.scratch.join("pristine");
-    let sound = |template: &Template| Sound::read(&tokio, template.clone(), &pristine);
+    let sound = |template: &Template| Sound::read(&tokio, options.journal, template.clone(), &pristine);
     let sound = templates.iter().map(sound).collect::<anyhow::Result<Vec<_>>>()?;
     for line in io::stdin().lock().lines() {
         let number: u64 = line?.parse()?;

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
@@ -24,6 +25,10 @@ use tokio::sync::{oneshot, watch};
 
 /// Commits in one batch, at most.
 const BATCH_COMMITS_MAX: usize = 1_024;
+
+/// How often, and after which pause, a locked directory is tried again: for two seconds in all.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The journal's handle.
 #[derive(Debug)]
@@ -65,7 +70,7 @@ impl PlainSled {
     ///
     /// Whatever sled says, or that a value is not a commit.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let tree = Arc::new(sled::Config::new().path(path).cache_capacity(64 << 20).open()?);
+        let tree = Arc::new(open_sled(path)?);
         let mut writer = Writer {
             tree: Arc::clone(&tree),
             durable: watch::Sender::new(DurablePosition::default()),
@@ -210,6 +215,20 @@ impl Writer {
         stream.version = stream.version.plus(events.into());
         stream.commits.push(commit);
         self.end = DurablePosition { commit, position: self.end.position.plus(events.into()) };
+    }
+}
+
+/// Whoever had the directory before in this process lets go of it a moment after its end.
+fn open_sled(path: &Path) -> sled::Result<sled::Db> {
+    let mut tries = LOCK_TRIES;
+    loop {
+        match sled::Config::new().path(path).cache_capacity(64 << 20).open() {
+            Err(error) if tries > 0 && error.to_string().contains("could not acquire lock") => {
+                tries -= 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            opened => return opened,
+        }
     }
 }
 

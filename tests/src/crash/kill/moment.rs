@@ -1,10 +1,12 @@
 //! When to kill, and where it struck.
 
+use clap::ValueEnum;
+
 use crate::crash::random::Random;
 use crate::crash::transcript::Line;
 
 /// When to kill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Moment {
     /// In the first 100 ms of a process on a new directory.
     Creation,
