@@ -60,6 +60,7 @@ pub(crate) fn recover(config: SledConfig) -> Result<Recovered, OpenJournalError>
         Some(facts) => Some(LiveLog::judge(facts, &old)?),
         None => {
             refuse_groups(&dir, &old)?;
+            directory::forget_unfinished(&dir)?;
             None
         }
     };

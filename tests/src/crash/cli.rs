@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::disk::volatile::server;
-use super::{flip, kill, load, power, read, soak};
+use super::{flip, io, kill, load, power, read, soak};
 
 /// Attacks on onefold's claim to lose nothing. Exit code 1 when one of them succeeds.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Kill(kill::KillOptions),
     /// Cuts the power of the disk under a journal, again and again, and reads back what is there; needs root
     Power(power::PowerOptions),
+    /// Lets calls to the disk go wrong, one after the other, and fills the disk; needs root
+    Io(io::IoOptions),
     /// Damages the files of a journal, and looks whether that is noticed
     Flip(flip::FlipOptions),
     /// Keeps a journal under load for long, with kills and restarts, and watches memory and disk
@@ -34,6 +36,9 @@ enum Command {
     /// The process that serves a disk with a volatile cache
     #[command(hide = true)]
     DiskServer(server::Arguments),
+    /// The process that serves a folder in which calls go wrong
+    #[command(hide = true)]
+    FolderServer(io::folder::Arguments),
     /// The process that makes a journal to be damaged
     #[command(hide = true)]
     FlipTemplate(flip::template::TemplateOptions),
@@ -52,9 +57,11 @@ pub fn main() -> anyhow::Result<ExitCode> {
     match Options::parse().command {
         Command::Kill(options) => kill::run(&options),
         Command::Power(options) => power::run(&options),
+        Command::Io(options) => io::run(&options),
         Command::Child(options) => load::run(&options),
         Command::Read(options) => read::run(&options),
         Command::DiskServer(arguments) => server::serve(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::FolderServer(arguments) => io::folder::serve(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Soak(options) => soak::run(&options),
         Command::Flip(options) => flip::run(&options),
         Command::FlipTemplate(options) => flip::template::run(&options),

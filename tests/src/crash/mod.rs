@@ -19,6 +19,7 @@
 pub mod cli;
 
 pub mod flip;
+pub mod io;
 pub mod kill;
 pub mod power;
 pub mod soak;

@@ -19,6 +19,11 @@ impl Progress {
         Progress(bar)
     }
 
+    /// So many steps in all.
+    pub fn steps(&self, steps: u64) {
+        self.0.set_length(steps);
+    }
+
     /// Some steps are done.
     pub fn step(&self, steps: u64) {
         self.0.inc(steps);

@@ -32,6 +32,15 @@ impl Verdict {
         }
     }
 
+    /// Takes in what another attack found.
+    pub fn merge(&mut self, other: Verdict) {
+        for (kind, count) in other.counts {
+            *self.counts.entry(kind).or_default() += count;
+        }
+        let room = TOLD_MAX.saturating_sub(self.told.len());
+        self.told.extend(other.told.into_iter().take(room));
+    }
+
     /// How many of a kind.
     pub fn count(&self, kind: FindingKind) -> u64 {
         self.counts.get(&kind).copied().unwrap_or(0)

@@ -58,6 +58,26 @@ pub(crate) fn sweep(dir: &Path) -> Result<(), OpenJournalError> {
     }
 }
 
+/// Deletes sled's settings if sled stores nothing yet: of a creation that was stopped in the middle. They are written in two
+/// steps, and with the first alone sled never opens. It writes them anew.
+pub(crate) fn forget_unfinished(dir: &Path) -> Result<(), OpenJournalError> {
+    let (conf, db) = (dir.join("conf"), dir.join("db"));
+    let stores_nothing = match db.metadata() {
+        Ok(metadata) => metadata.len() == 0,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => return Err(OpenJournalError::io("could not look at", &db)(error)),
+    };
+    if !stores_nothing {
+        return Ok(());
+    }
+    match std::fs::remove_file(&conf) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(OpenJournalError::io("could not delete", &conf)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a directory in which something was spilled to `blobs/`.
 pub(crate) fn refuse_blobs(dir: &Path) -> Result<(), OpenJournalError> {
     let path = dir.join("blobs");

@@ -296,7 +296,7 @@ impl Attack {
         journal.segment_kib = [64, 64, 256, 1_024, 4_096][usize::try_from(self.random.below(5))?];
         journal.checkpoint_segments = [2, 4, 16][usize::try_from(self.random.below(3))?];
         let directory = Directory::new(&self.program, journal, &place.join(&name), self.seed ^ number << 40)?;
-        let cycles_left = 1 + self.random.below(12);
+        let cycles_left = 1 + self.random.below(8);
         let opening = Duration::from_millis(20);
         self.victim = Some(Victim { directory, cycles_left, opening, is_condemned: false });
         Ok(true)

@@ -1,0 +1,64 @@
+//! A short form of `cargo crash power` and `cargo crash io`: nothing acknowledged is lost, whatever the disk does.
+//!
+//! Runs as root with `ONEFOLD_ROOT_TESTS=1`; says loudly that it was skipped otherwise.
+
+use std::path::Path;
+
+use clap::Parser as _;
+use onefold_tests::crash::disk::{self, Simulator};
+use onefold_tests::crash::io::{self, IoOptions};
+use onefold_tests::crash::power::{self, PowerOptions};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_crash");
+
+/// Options as on the command line.
+#[derive(Debug, clap::Parser)]
+struct Line<T: clap::Args> {
+    #[command(flatten)]
+    options: T,
+}
+
+fn options<T: clap::Args>(line: &str) -> T {
+    let line = format!("crash {line} --dir {}", env!("CARGO_TARGET_TMPDIR"));
+    Line::<T>::parse_from(line.split_whitespace()).options
+}
+
+/// Whether this can run here; says loudly if not.
+fn is_possible(what: &str, simulator: Simulator) -> bool {
+    let why = match std::env::var("ONEFOLD_ROOT_TESTS").as_deref() {
+        Ok("1") => disk::missing(simulator),
+        _ => Some("set ONEFOLD_ROOT_TESTS=1 to run it, as root".to_owned()),
+    };
+    why.as_deref().inspect(|why| disk::print_skipped(what, why)).is_none()
+}
+
+/// One test and no more at a time: they share the machine's loop devices and its disk.
+#[test]
+fn nothing_acknowledged_is_lost_when_the_power_goes() {
+    for (simulator, line) in [
+        (Simulator::Ext4, "--cycles 4 --simulator ext4 --seed 11"),
+        (Simulator::Volatile, "--cycles 4 --simulator volatile --seed 12"),
+        (Simulator::Volatile, "--cycles 3 --simulator volatile --without-attribute --seed 13"),
+    ] {
+        if !is_possible(&format!("crash power {line}"), simulator) {
+            continue;
+        }
+        let report = power::attack(Path::new(PROGRAM), &options::<PowerOptions>(line), 11).unwrap();
+        assert!(report.verdict.is_clean(), "{line}\n{}", report.verdict);
+        assert!(report.commits_read > 0, "{line}: the load got to work");
+    }
+}
+
+#[test]
+fn every_caller_is_answered_and_nothing_acknowledged_is_lost_when_a_call_to_the_disk_goes_wrong() {
+    let line = "--calls 200 --step 25 --jobs 2 --seed 14";
+    if !is_possible(&format!("crash io {line}"), Simulator::Volatile) {
+        return;
+    }
+    let options = options::<IoOptions>(line);
+    let report = io::attack(Path::new(PROGRAM), &options, 14).unwrap();
+    assert!(report.verdict.is_clean(), "{}", report.verdict);
+    assert_eq!(report.struck(), 32, "8 calls, 4 faults");
+    let report = io::full::attack(Path::new(PROGRAM), &options, 14).unwrap();
+    assert!(report.verdict.is_clean(), "{}", report.verdict);
+}
