@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{flip, kill, load, read};
+use super::{flip, kill, load, mutations, read, simulate};
 
 /// Attacks on onefold's claim to lose nothing. Exit code 1 when one of them succeeds.
 #[derive(Debug, Parser)]
@@ -20,6 +20,10 @@ enum Command {
     Kill(kill::KillOptions),
     /// Damages the files of a journal, and looks whether that is noticed
     Flip(flip::FlipOptions),
+    /// Simulates the runtime in virtual time, by seed: crashes, faults, panics, callers who leave
+    Simulate(simulate::SimulateOptions),
+    /// Breaks the runtime on purpose, one way after the other, and looks whether the simulation notices
+    Mutations(mutations::MutationsOptions),
     /// The process that is attacked: a load on a journal
     #[command(hide = true)]
     Child(load::ChildOptions),
@@ -43,6 +47,8 @@ enum Command {
 pub fn main() -> anyhow::Result<ExitCode> {
     match Options::parse().command {
         Command::Kill(options) => kill::run(&options),
+        Command::Simulate(options) => Ok(simulate::run(&options)),
+        Command::Mutations(options) => mutations::run(&options),
         Command::Child(options) => load::run(&options),
         Command::Read(options) => read::run(&options),
         Command::Flip(options) => flip::run(&options),

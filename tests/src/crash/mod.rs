@@ -21,6 +21,9 @@ pub mod cli;
 pub mod flip;
 pub mod kill;
 
+pub mod mutations;
+pub mod simulate;
+
 pub mod directory;
 
 pub mod ledger;
