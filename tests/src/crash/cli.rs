@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::disk::volatile::server;
-use super::{flip, io, kill, load, power, read, soak};
+use super::{flip, io, kill, load, mutations, power, read, simulate, soak};
 
 /// Attacks on onefold's claim to lose nothing. Exit code 1 when one of them succeeds.
 #[derive(Debug, Parser)]
@@ -27,6 +27,10 @@ enum Command {
     Flip(flip::FlipOptions),
     /// Keeps a journal under load for long, with kills and restarts, and watches memory and disk
     Soak(soak::SoakOptions),
+    /// Simulates the runtime in virtual time, by seed: crashes, faults, panics, callers who leave
+    Simulate(simulate::SimulateOptions),
+    /// Breaks the runtime on purpose, one way after the other, and looks whether the simulation notices
+    Mutations(mutations::MutationsOptions),
     /// The process that is attacked: a load on a journal
     #[command(hide = true)]
     Child(load::ChildOptions),
@@ -58,6 +62,8 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Kill(options) => kill::run(&options),
         Command::Power(options) => power::run(&options),
         Command::Io(options) => io::run(&options),
+        Command::Simulate(options) => Ok(simulate::run(&options)),
+        Command::Mutations(options) => mutations::run(&options),
         Command::Child(options) => load::run(&options),
         Command::Read(options) => read::run(&options),
         Command::DiskServer(arguments) => server::serve(&arguments).map(|()| ExitCode::SUCCESS),

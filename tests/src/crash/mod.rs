@@ -24,6 +24,9 @@ pub mod kill;
 pub mod power;
 pub mod soak;
 
+pub mod mutations;
+pub mod simulate;
+
 pub mod directory;
 pub mod disk;
 

@@ -27,7 +27,7 @@ pub(super) struct Living {
 }
 
 /// A life goes on no longer than this, in its own time.
-const LIFE_MAX: Duration = Duration::from_secs(3_600);
+const LIFE_MAX: Duration = Duration::from_secs(86_400);
 
 /// How long after the end of the runtime the last caller may be answered: the longest deadline is 30 s, and a shutdown has its
 /// own time, a second for what is with the journal, and five for the journal's close.
