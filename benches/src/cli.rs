@@ -21,6 +21,9 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Limit(options) => runtime.block_on(command::limit::run(options, workers))?,
         Command::Run(options) => runtime.block_on(command::run::run(options, workers))?,
         Command::Recover(options) => runtime.block_on(command::recover::run(options, workers))?,
+        Command::Overload(options) => runtime.block_on(command::overload::run(options, workers))?,
+        Command::NoisyNeighbour(options) => runtime.block_on(command::noisy_neighbour::run(options, workers))?,
+        Command::Passivations(options) => runtime.block_on(command::passivations::run(options, workers))?,
         Command::Table(options) => command::table::run(&options)?,
         Command::Memory(options) => runtime.block_on(command::memory::run(options, workers))?,
     };

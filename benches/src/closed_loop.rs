@@ -29,7 +29,7 @@ async fn client<T: Target>(target: T, mut picker: Picker, window: Window, record
         let operation = picker.pick();
         let outcome = target.call(operation).await;
         let answered = Instant::now();
-        let refused = matches!(outcome, Outcome::Failed(_));
+        let refused = matches!(outcome, Outcome::Failed(_) | Outcome::Overloaded { .. });
         recorders.record(&window, operation, outcome, started, answered);
         if refused {
             // A refusal may come without any wait: let the others have the thread.

@@ -2,6 +2,9 @@
 
 pub(crate) mod limit;
 pub(crate) mod memory;
+pub(crate) mod noisy_neighbour;
+pub(crate) mod overload;
+pub(crate) mod passivations;
 pub(crate) mod recover;
 pub(crate) mod run;
 pub(crate) mod table;

@@ -1,6 +1,7 @@
 //! The runtime on one of its journals, as something to put under load. Every operation goes through `ask` or `read`, with
 //! the bounds that users have.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -40,6 +41,11 @@ impl Contender {
     /// The runtime's handle to the aggregates.
     pub(crate) fn aggregates(&self) -> anyhow::Result<Aggregates<Counter>> {
         Ok(self.runtime.aggregates()?)
+    }
+
+    /// The journal, for a second runtime on it.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The runtime's counters.
@@ -106,11 +112,17 @@ impl Target for ContenderTarget {
                 Call::Write(ask) => ask.await.map(|sequence| Outcome::Written { sequence }),
                 Call::Read(read) => read.await.map(|_| Outcome::Read),
             };
-            answer.unwrap_or_else(|error| match error {
-                Error::OutcomeUnknown(_) => Outcome::Unknown(error.to_string()),
-                _ => Outcome::Failed(error.to_string()),
-            })
+            answer.unwrap_or_else(failure)
         }
+    }
+}
+
+/// What an error means to the ledger.
+pub(crate) fn failure(error: Error<Infallible>) -> Outcome {
+    match error {
+        Error::OutcomeUnknown(_) => Outcome::Unknown(error.to_string()),
+        Error::Overloaded { bound, .. } => Outcome::Overloaded { bound },
+        _ => Outcome::Failed(error.to_string()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the clients were told, per aggregate: the record that the journal is compared with at the end.
 
+use crate::counter::Counter;
 use crate::entry::Entry;
 
 /// One aggregate's account.
@@ -30,6 +31,13 @@ impl Ledger {
         let account = &mut self.accounts[aggregate as usize];
         account.acknowledged += 1;
         account.digest = account.digest.wrapping_add(Entry::digest(sequence, nonce));
+    }
+
+    /// A stream was written before anything was measured.
+    pub(crate) fn written(&mut self, aggregate: u32, state: &Counter) {
+        let account = &mut self.accounts[aggregate as usize];
+        account.acknowledged += u32::try_from(state.count).unwrap_or(u32::MAX);
+        account.digest = account.digest.wrapping_add(state.digest);
     }
 
     /// Nobody can tell whether an event was stored.

@@ -23,20 +23,24 @@ mod rng;
 mod workload;
 mod zipf;
 
+mod arrivals;
 mod closed_loop;
 mod contender;
 mod driver;
 mod fill;
 mod limit;
+mod noise;
 mod open_loop;
 mod store;
 mod target;
 
 mod ledger;
+mod memory_watch;
 mod recorder;
 mod report;
 mod series;
 mod statistics;
+mod timeline;
 mod verify;
 
 mod filesystem;

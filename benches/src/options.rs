@@ -1,10 +1,13 @@
 //! The command line.
 
+mod isolation;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::isolation::{NoisyNeighbourOptions, OverloadOptions, PassivationsOptions};
 use crate::entry::Entry;
 use crate::workload::Workload;
 
@@ -29,6 +32,12 @@ pub(crate) enum Command {
     Recover(RecoverOptions),
     /// What an idle aggregate in memory costs
     Memory(MemoryOptions),
+    /// Ten times more than can be done: what is refused, what is done, and what it costs
+    Overload(OverloadOptions),
+    /// What neighbours notice of an aggregate that is slow, flooded, long or broken
+    NoisyNeighbour(NoisyNeighbourOptions),
+    /// Aggregates come into memory and go again, so many times, under load; nothing may be lost
+    Passivations(PassivationsOptions),
     /// The tables of RESULTS.md, from the JSON files of benches/results.sh
     Table(TableOptions),
 }

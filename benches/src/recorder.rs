@@ -115,6 +115,11 @@ impl Recorders {
                 ledger.acknowledged(operation.aggregate, sequence, nonce);
             }
             (Outcome::Written { .. }, OperationKind::Read) => unreachable!("a read that was answered as a write"),
+            (Outcome::Overloaded { bound }, _) => {
+                round.failed += 1;
+                round.first_failure.get_or_insert_with(|| format!("overloaded: {bound} is at its limit"));
+                return;
+            }
             (Outcome::Failed(message), _) => {
                 round.failed += 1;
                 round.first_failure.get_or_insert(message);

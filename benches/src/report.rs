@@ -1,5 +1,6 @@
 //! What a run found out, and its three forms: text for people, JSON for scripts, a page with plots.
 
+mod goals;
 mod html;
 pub(crate) mod json;
 mod svg;
@@ -8,8 +9,9 @@ mod units;
 
 use serde::Serialize;
 
+pub(crate) use self::goals::{Goal, goals, print_verified};
 pub(crate) use self::text::table;
-pub(crate) use self::units::{bytes, micros, number, whole};
+pub(crate) use self::units::{bytes, micros, number, ratio, whole};
 use crate::ledger::Ledger;
 use crate::machine::Machine;
 use crate::options::{LoadOptions, OutputOptions};

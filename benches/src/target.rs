@@ -20,6 +20,11 @@ pub(crate) enum Outcome {
     },
     /// The state was read.
     Read,
+    /// Refused at a bound, at once.
+    Overloaded {
+        /// The bound's name.
+        bound: &'static str,
+    },
     /// Surely nothing is stored.
     Failed(String),
     /// Perhaps something is stored.

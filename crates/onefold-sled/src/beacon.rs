@@ -164,6 +164,21 @@ fn encode(facts: &Facts, counter: u64) -> Vec<u8> {
     bytes
 }
 
+/// Arbitrary bytes as a slot, with and without a right checksum; and facts made of them, there and back.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(data: &[u8]) {
+    let _ = parse(data);
+    let mut slot = data.to_vec();
+    if slot.len() >= CRC_AT + 4 {
+        put(&mut slot, 0, &MAGIC.to_le_bytes());
+        let crc = crc32c::crc32c(&slot[..CRC_AT]);
+        put(&mut slot, CRC_AT, &crc.to_le_bytes());
+        let (format, facts, counter) = parse(&slot).expect("the checksum is right");
+        assert_eq!(parse(&encode(&facts, counter)), Some((FORMAT, facts, counter)));
+        assert!(format == FORMAT || format == u32_at(&slot, 8));
+    }
+}
+
 fn parse(slot: &[u8]) -> Option<(u32, Facts, u64)> {
     let slot = slot.get(..CRC_AT + 4)?;
     if u64_at(slot, 0) != MAGIC || crc32c::crc32c(&slot[..CRC_AT]) != u32_at(slot, CRC_AT) {

@@ -69,6 +69,10 @@ mod space;
 mod store;
 mod timer;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use config::{Durability, RebuildProgress, SledConfig};
 pub use error::OpenJournalError;
 pub use gap::Gap;

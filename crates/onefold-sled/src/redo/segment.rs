@@ -49,7 +49,7 @@ pub(crate) fn random_salt() -> u64 {
 }
 
 impl SegmentHeader {
-    fn encode(self) -> Vec<u8> {
+    pub(crate) fn encode(self) -> Vec<u8> {
         let mut bytes = vec![0; GROUPS_AT];
         put(&mut bytes, 0, &MAGIC.to_le_bytes());
         put(&mut bytes, 8, &self.format.to_le_bytes());

@@ -1,0 +1,223 @@
+//! `cargo load noisy-neighbour`: what the commands to many aggregates notice of a single one beside them.
+//!
+//! The neighbours get commands at a steady rate far below saturation. In each round every phase has its turn, in
+//! random order: twice nobody makes noise, otherwise one aggregate does, each time in another way. A phase's percentile is compared with that of the first quiet phase of its round, and the median over the rounds counts. The
+//! second quiet phase is compared like any other: what it shows is the machine's own unrest.
+
+mod phases;
+mod print;
+mod replay;
+
+use std::sync::Arc;
+
+use onefold::Config;
+use serde::Serialize;
+
+use self::phases::Phases;
+use crate::closed_loop;
+use crate::contender::Contender;
+use crate::fill;
+use crate::ids::Ids;
+use crate::machine::Machine;
+use crate::options::{DurabilityKind, JournalKind, NoisyNeighbourOptions};
+use crate::place::Place;
+use crate::progress::Progress;
+use crate::recorder::Recorders;
+use crate::report::json;
+use crate::series::Round;
+use crate::statistics::{median, median_ratio};
+use crate::store::StoreOptions;
+use crate::verify;
+
+/// The neighbours' p99 may grow by so much.
+pub(crate) const TARGET_RATIO: f64 = 1.1;
+
+/// Unanswered commands to neighbours at most.
+const IN_FLIGHT: u32 = 4_096;
+
+const SEED: u64 = 1;
+
+/// The figures. Field names are the keys of the JSON.
+#[derive(Debug, Serialize)]
+struct NoisyNeighbourReport {
+    command: &'static str,
+    neighbours: u32,
+    rate: f64,
+    events: u32,
+    event_bytes: u32,
+    seconds: f64,
+    rounds: u32,
+    workers: usize,
+    journal: &'static str,
+    filesystem: String,
+    target_ratio: f64,
+    phases: Vec<PhaseReport>,
+    /// Commands to neighbours that failed, and what the first one said.
+    failed: u64,
+    first_failure: Option<String>,
+    verified: bool,
+    verified_events: u64,
+    discrepancy: Option<String>,
+    #[serde(flatten)]
+    machine: Machine,
+}
+
+/// One phase, all rounds together.
+#[derive(Debug, Serialize)]
+struct PhaseReport {
+    name: &'static str,
+    /// Medians of the rounds.
+    p50_us: f64,
+    p99_us: f64,
+    /// Against the median of all quiet phases.
+    p50_ratio: f64,
+    p99_ratio: f64,
+    /// Whether the p99 stayed within the target; `null` where there is none.
+    met: Option<bool>,
+    /// Commands to the noisy aggregate that were done, and that were refused or given up; replays that were finished.
+    noise_done: u64,
+    noise_refused: u64,
+    replays: u64,
+    each_p50_us: Vec<f64>,
+    each_p99_us: Vec<f64>,
+}
+
+/// Runs the command; returns whether the journal held what was acknowledged.
+pub(crate) async fn run(options: NoisyNeighbourOptions, workers: usize) -> anyhow::Result<bool> {
+    let place = Place::new(&options.place)?;
+    let progress = Progress::spinner();
+    let cast = Cast::new(&options);
+    let ids = Ids::new(cast.all);
+    let store = StoreOptions {
+        kind: JournalKind::Sled,
+        durability: DurabilityKind::Fsync,
+        cache_bytes: None,
+        directory: place.path().join("journal"),
+    };
+    progress.say("writing the long stream");
+    let long = {
+        let journal = store.open()?.journal();
+        let order = std::iter::repeat_n(cast.long, options.events as usize);
+        let filled = fill::fill(&journal, &ids, cast.all, order, options.event_bytes).await?;
+        journal.close().await?;
+        filled.states[cast.long as usize]
+    };
+    let contender = Contender::start(store, config()).await?;
+    let (quiet, noisy) = (recorders(workers, cast.all), recorders(workers, cast.all));
+    let target = contender.target(&ids, options.event_bytes)?;
+    progress.say("one event for each aggregate");
+    closed_loop::prefill(&target, IN_FLIGHT, cast.long, SEED, &quiet).await;
+    quiet.take_round();
+
+    let mut phases = Phases::new(&options, cast, &contender, target, &ids, long).await?;
+    for round in 0..options.rounds {
+        phases.round(round, &quiet, &noisy, &progress).await?;
+    }
+    let measured = phases.finish();
+
+    progress.say("verifying");
+    let mut ledger = quiet.ledger();
+    ledger.add(&noisy.ledger());
+    ledger.written(cast.long, &long);
+    let reopened = contender.stop().await?.reopen()?;
+    let verdict = verify::verify(&reopened, &ledger, options.event_bytes, &ids).await?;
+    progress.finish();
+
+    let whole = || measured.iter().map(|phase| &phase.neighbours.whole);
+    let report = NoisyNeighbourReport {
+        command: "noisy-neighbour",
+        neighbours: options.neighbours,
+        rate: options.rate,
+        events: options.events,
+        event_bytes: options.event_bytes,
+        seconds: options.seconds.as_secs_f64(),
+        rounds: options.rounds,
+        workers,
+        journal: "sled",
+        filesystem: place.filesystem.clone(),
+        target_ratio: TARGET_RATIO,
+        failed: whole().map(|record| record.failed + record.unknown).sum(),
+        first_failure: whole().find_map(|record| record.first_failure.clone()),
+        phases: reports(&measured),
+        verified: verdict.discrepancy.is_none(),
+        verified_events: verdict.events,
+        discrepancy: verdict.discrepancy,
+        machine: Machine::this(),
+    };
+    print::print(&report);
+    if let Some(file) = &options.output.json {
+        json::write(file, &report)?;
+    }
+    Ok(report.verified)
+}
+
+/// Who is who, by number: the neighbours come first.
+#[derive(Clone, Copy, Debug)]
+struct Cast {
+    neighbours: u32,
+    slow: u32,
+    flooded: u32,
+    quarantined: u32,
+    long: u32,
+    all: u32,
+}
+
+impl Cast {
+    fn new(options: &NoisyNeighbourOptions) -> Self {
+        let neighbours = options.neighbours;
+        Cast {
+            neighbours,
+            slow: neighbours,
+            flooded: neighbours + 1,
+            quarantined: neighbours + 2,
+            long: neighbours + 3,
+            all: neighbours + 4,
+        }
+    }
+}
+
+/// The bounds that users have, but quarantines so short that an aggregate crashes many times a second.
+fn config() -> Config {
+    use std::time::Duration;
+    Config {
+        quarantine_min: Duration::from_millis(10),
+        quarantine_max: Duration::from_millis(100),
+        ..Config::default()
+    }
+}
+
+fn recorders(workers: usize, aggregates: u32) -> Arc<Recorders> {
+    Arc::new(Recorders::new(workers, aggregates))
+}
+
+fn reports(measured: &[phases::Measured]) -> Vec<PhaseReport> {
+    let rounds = |phase: usize, figure: fn(&Round) -> f64| -> Vec<f64> {
+        measured[phase].neighbours.rounds.iter().map(figure).collect()
+    };
+    let quiet = |figure: fn(&Round) -> f64| {
+        let quiet = measured.iter().zip(0..).filter(|(phase, _)| phase.noise.is_none());
+        median(quiet.flat_map(|(_, index)| rounds(index, figure))).unwrap_or(0.0)
+    };
+    let ratio = |phase: usize, figure: fn(&Round) -> f64| {
+        let quiet = quiet(figure);
+        median_ratio(rounds(phase, figure).into_iter().map(|figure| (figure, quiet))).unwrap_or(0.0)
+    };
+    let report = |(index, phase): (usize, &phases::Measured)| {
+        let (each_p50_us, each_p99_us) = (rounds(index, |round| round.p50_us), rounds(index, |round| round.p99_us));
+        let p99_ratio = ratio(index, |round| round.p99_us);
+        PhaseReport {
+            name: phase.neighbours.name,
+            p50_us: median(each_p50_us.iter().copied()).unwrap_or(0.0),
+            p99_us: median(each_p99_us.iter().copied()).unwrap_or(0.0),
+            p50_ratio: ratio(index, |round| round.p50_us),
+            p99_ratio,
+            met: phase.noise.filter(|noise| noise.has_target()).map(|_| p99_ratio <= TARGET_RATIO),
+            noise_done: phase.noise_done,
+            noise_refused: phase.noise_refused,
+            replays: phase.replays,
+            each_p50_us,
+            each_p99_us,
+        }
+    };
+    measured.iter().enumerate().map(report).collect()
+}
