@@ -116,7 +116,13 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Check everything: checksums, numbers, chains, heads, index, redo log, beacon, sled
-    Verify(Scratch),
+    Verify {
+        /// Open sled where it is, without a copy of its files: if they are damaged, sled may overwrite what a repair needs
+        #[arg(long, conflicts_with = "scratch")]
+        in_place: bool,
+        #[command(flatten)]
+        scratch: Scratch,
+    },
     /// Say what is lost in a damaged journal; with --accept-loss, repair the rest
     Repair {
         /// Do it: give up what is lost
@@ -160,7 +166,7 @@ pub(crate) enum Command {
 /// Where copies may go.
 #[derive(Debug, Args)]
 pub(crate) struct Scratch {
-    /// Where a copy of sled's files goes if one is needed [default: beside the journal]
+    /// Where a copy of sled's files goes for a while [default: beside the journal]
     #[arg(long, value_name = "DIR")]
     pub(crate) scratch: Option<PathBuf>,
 }

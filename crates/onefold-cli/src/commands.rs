@@ -31,7 +31,7 @@ pub(crate) fn run(
     let unnamed = || Failure::Usage(format!("which journal? Name its directory with --{option} DIR"));
     let journal = journal.ok_or_else(unnamed)?;
     match command {
-        Command::Verify(scratch) => verify::run(&journal, scratch.scratch, output),
+        Command::Verify { in_place, scratch } => verify::run(&journal, in_place, scratch.scratch, output),
         Command::Repair { accept_loss, scratch } => repair::run(&journal, accept_loss, scratch.scratch, output),
         Command::Export { file } => export::run(&journal, &file, output),
         Command::Import { file } => import::run(&journal, &file, output),

@@ -47,12 +47,11 @@ fn a_repair_tells_what_it_will_lose_and_loses_only_that() {
     let before = events(&path);
     // Two commits: one of a stream with more behind it, and the only one of another.
     for mark in ["text 123", "odd id"] {
-        edit(&path, b'L', |_, value| match find(value, mark) {
-            Some(at) => {
+        edit(&path, b'L', |_, value| {
+            if let Some(at) = find(value, mark) {
                 value[at] ^= 1;
-                Some(true)
             }
-            None => Some(false),
+            true
         });
     }
     let is_lost = |event: &Value| {
@@ -132,13 +131,14 @@ fn a_journal_that_does_not_open_is_still_told_about() {
 /// when `verify` finds nothing, nothing is wrong.
 #[test]
 fn flips_in_the_store_are_found_or_harmless() {
+    const ROUNDS: u64 = 8;
     let (temporary, path) = with_journal();
     let before = events(&path);
     let db = std::fs::read(path.join("db")).unwrap();
     let copy = temporary.path().join("copy");
-    let (mut found, mut harmless, mut repaired) = (0, 0, 0);
+    let (mut found, mut harmless) = (0, 0);
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    for round in 0..24 {
+    for round in 0..ROUNDS {
         copy_dir(&path, &copy);
         let mut bytes = db.clone();
         for _ in 0..3 {
@@ -150,29 +150,16 @@ fn flips_in_the_store_are_found_or_harmless() {
         }
         std::fs::write(copy.join("db"), bytes).unwrap();
         let said = onefold(&copy, &["verify", "--json", "--scratch", text(temporary.path())]);
-        assert!([0, 3].contains(&said.code), "round {round}: {said:?}");
         assert!(!said.stderr.contains("panicked at crates"), "round {round}: {}", said.stderr);
-        if said.code == 0 {
-            harmless += 1;
-            assert!(events(&copy) == before, "round {round}: a sound journal has everything");
-        } else {
-            found += 1;
-            let said = onefold(&copy, &["repair", "--accept-loss", "--json"]);
-            if said.code == 0 {
-                repaired += 1;
-                let gone: u64 = said.object()["before"]["lost"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|hole| hole["last_position"].as_u64().unwrap() - hole["first_position"].as_u64().unwrap() + 1)
-                    .sum();
-                let after = events(&copy);
-                assert_eq!(after.len() as u64 + gone, EVENTS, "round {round}: what is gone is told");
-                assert!(
-                    after.iter().all(|(position, event)| before[position] == *event),
-                    "round {round}: no wrong value"
-                );
-                onefold(&copy, &["verify"]).done();
+        match said.code {
+            0 => {
+                harmless += 1;
+                assert!(events(&copy) == before, "round {round}: a sound journal has everything");
+            }
+            code => {
+                found += 1;
+                assert_eq!(code, 3, "round {round}: {}", said.stderr);
+                check_repair(&copy, &before);
             }
         }
         for entry in std::fs::read_dir(temporary.path()).unwrap() {
@@ -182,8 +169,23 @@ fn flips_in_the_store_are_found_or_harmless() {
             }
         }
     }
-    println!("{found} found, {repaired} of them repaired, {harmless} harmless");
-    assert_eq!(found + harmless, 24);
+    println!("{found} found, {harmless} harmless");
+    assert!(found > 0, "some bits matter");
+}
+
+/// Repairs; what is not told to be gone is as it was.
+fn check_repair(path: &Path, before: &BTreeMap<u64, Value>) {
+    let said = onefold(path, &["repair", "--accept-loss", "--json"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let object = said.object();
+    let lost = object["before"]["lost"].as_array().unwrap().iter();
+    let gone: u64 =
+        lost.map(|hole| 1 + hole["last_position"].as_u64().unwrap() - hole["first_position"].as_u64().unwrap()).sum();
+    let after = events(path);
+    assert_eq!(after.len() as u64 + gone, EVENTS, "what is gone is told");
+    assert!(gone < EVENTS / 2, "three bits cost {gone} events");
+    assert!(after.iter().all(|(position, event)| before[position] == *event), "no wrong value");
+    onefold(path, &["verify"]).done();
 }
 
 fn copy_dir(from: &Path, to: &Path) {

@@ -81,7 +81,7 @@ fn stats_add_up() {
     let (_temporary, path) = with_journal();
     let stats = onefold(&path, &["stats", "--json"]).done().object();
     let bytes = |key: &str| stats[key]["bytes"].as_u64().unwrap_or_else(|| stats[key].as_u64().unwrap());
-    assert_eq!((&stats["commits"], &stats["events"]), (&json!(COMMITS), &json!(EVENTS)));
+    assert_eq!((&stats["commit"], &stats["position"]), (&json!(COMMITS), &json!(EVENTS)));
     assert_eq!((&stats["heads"]["entries"], &stats["index"]["entries"]), (&json!(45), &json!(1)));
     let inside = bytes("blocks") + bytes("heads") + bytes("index") + bytes("marks");
     assert_eq!(bytes("store_bytes"), inside + bytes("store_overhead_bytes"));

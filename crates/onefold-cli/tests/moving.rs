@@ -36,7 +36,7 @@ fn export_import_export_is_the_same_bytes() {
     journal(&piped);
     onefold(&piped, &["verify"]).done();
     let stats = onefold(&piped, &["stats", "--json"]).done().object();
-    assert_eq!(stats["commits"], json!(2 * COMMITS));
+    assert_eq!(stats["commit"], json!(2 * COMMITS));
 }
 
 #[test]

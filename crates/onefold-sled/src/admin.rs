@@ -4,16 +4,18 @@
 //! | | |
 //! |---|---|
 //! | [`Inspector`] | reads: commits in order, streams, one stream; takes part in nothing |
-//! | [`verify`] | checks everything that can be checked, and changes nothing that opening would not |
+//! | [`verify`] | checks everything that can be checked, and changes nothing |
 //! | [`plan_repair`], [`repair`] | what would be lost; and doing it, with the damaged directory kept as it is |
 //! | [`backup`](crate::SledJournal::backup) | a consistent and verified copy of a journal that is in use |
 //! | [`JournalWriter`] | a new journal from records: what an import writes to |
 //! | [`space`] | where the bytes are |
 
 mod backup;
+mod carved;
 mod checker;
 mod derived_check;
 mod directory_check;
+mod elsewhere;
 mod error;
 mod inspector;
 mod log_scan;

@@ -63,19 +63,42 @@ async fn fill_one(journal: &SledJournal, id: &str, commits: u64) {
     }
 }
 
-/// Changes values in sled: `change` sees each key of a kind, and its value.
+/// Changes values in sled: `change` sees each key of a kind, and its value. sled is made anew, so that its file holds no older
+/// copy of what was changed.
 fn edit(path: &Path, kind: u8, mut change: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Edit) {
-    let db = sled::Config::new().path(path).open().unwrap();
-    let entries: Vec<_> = db.scan_prefix([kind]).map(Result::unwrap).collect();
-    for (index, (key, value)) in entries.into_iter().enumerate() {
-        let mut changed = value.to_vec();
-        match change(index, &key, &mut changed) {
-            Edit::Keep => {}
-            Edit::Write => drop(db.insert(key, changed).unwrap()),
-            Edit::Remove => drop(db.remove(key).unwrap()),
+    let open = |path: &Path| sled::Config::new().path(path).open().unwrap();
+    let entries: Vec<_> = open(path).iter().map(Result::unwrap).collect();
+    let made = path.with_file_name("made-anew");
+    let db = open(&made);
+    let mut index = 0;
+    for (key, value) in entries {
+        let mut value = value.to_vec();
+        let mut keep = true;
+        if key[0] == kind {
+            keep = !matches!(change(index, &key, &mut value), Edit::Remove);
+            index += 1;
+        }
+        if keep {
+            db.insert(key, value).unwrap();
         }
     }
     db.flush().unwrap();
+    drop(db);
+    replace_store(&made, path);
+    std::fs::remove_dir_all(made).unwrap();
+}
+
+/// sled's files of one directory in the place of those of another.
+fn replace_store(from: &Path, to: &Path) {
+    let is_sleds = |name: &str| name == "db" || name == "conf" || name.starts_with("snap.");
+    let names = |path: &Path| -> Vec<String> {
+        let names = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| is_sleds(name)).collect()
+    };
+    names(to).iter().for_each(|name| std::fs::remove_file(to.join(name)).unwrap());
+    for name in names(from) {
+        std::fs::copy(from.join(&name), to.join(&name)).unwrap();
+    }
 }
 
 enum Edit {
@@ -102,9 +125,11 @@ fn find(value: &[u8], text: &str) -> Option<usize> {
 async fn a_sound_journal_is_sound_and_stays_as_it_was() {
     let (_temporary, path) = dir();
     filled(&path).await;
+    let untouched = bytes_in(&path);
     let report = verify(&path);
     assert!(report.is_sound(), "{:#?}", report.problems.items);
-    assert!(report.closed_cleanly && !report.used_copy && report.holes.is_empty());
+    assert_eq!(bytes_in(&path), untouched, "not a byte has changed");
+    assert!(report.closed_cleanly && report.used_copy && report.holes.is_empty());
     assert_eq!((report.commit, report.position), (1002, 1004));
     assert_eq!((report.checked.commits, report.checked.events, report.checked.streams), (1002, 1004, 12));
     assert_eq!((report.checked.heads, report.checked.index_entries), (12, 2));
@@ -117,6 +142,9 @@ async fn a_sound_journal_is_sound_and_stays_as_it_was() {
     let report = verify(&path);
     assert!(report.is_sound() && !report.closed_cleanly, "{:#?}", report.problems.items);
     assert_eq!(report.commit, 1052);
+    let in_place = VerifyOptions { in_place: true, ..VerifyOptions::default() };
+    let report = admin::verify(&path, &in_place, &mut |_| ()).unwrap();
+    assert!(report.is_sound() && !report.used_copy);
     assert_eq!(texts(&small(&path).open().unwrap(), "more").await.len(), 50);
 }
 
@@ -127,6 +155,9 @@ async fn a_journal_in_use_or_none_is_told_by_name() {
     assert!(matches!(none, AdminError::NoJournal { .. }), "{none}");
     assert!(matches!(Inspector::open(temporary.path()).unwrap_err(), AdminError::NoJournal { .. }));
     assert!(std::fs::read_dir(temporary.path()).unwrap().next().is_none(), "nothing was made");
+    // Killed in the middle of its creation: there is nothing that could be wrong.
+    std::fs::create_dir_all(path.join("redo")).unwrap();
+    assert!(verify(&path).is_sound());
     let journal = small(&path).open().unwrap();
     let locked = admin::verify(&path, &VerifyOptions::default(), &mut |_| ()).unwrap_err();
     assert!(locked.to_string().contains(&format!("pid {}", std::process::id())), "{locked}");
@@ -415,21 +446,7 @@ async fn a_store_that_lost_its_end_gets_it_from_the_redo_log_or_records_the_gap(
     fill(&journal, 10, 10, 100).await;
     journal.close().await.unwrap();
     let (before, _) = records(&path);
-    for name in ["db", "conf"] {
-        std::fs::copy(copy.join(name), path.join(name)).unwrap();
-    }
-    for entry in std::fs::read_dir(&path).unwrap() {
-        let file = entry.unwrap().path();
-        if file.file_name().unwrap().to_str().unwrap().starts_with("snap.") {
-            std::fs::remove_file(file).unwrap();
-        }
-    }
-    for entry in std::fs::read_dir(&copy).unwrap() {
-        let file = entry.unwrap().path();
-        if file.file_name().unwrap().to_str().unwrap().starts_with("snap.") {
-            std::fs::copy(&file, path.join(file.file_name().unwrap())).unwrap();
-        }
-    }
+    replace_store(&copy, &path);
     std::fs::remove_dir_all(&copy).unwrap();
     let report = verify(&path);
     assert_eq!(kinds(&report)[0], ProblemKind::TailTruncated, "{:#?}", report.problems.items);
@@ -548,4 +565,55 @@ async fn a_killed_journal_of_large_commits_is_sound() {
         let report = verify(&path);
         assert!(report.is_sound(), "{:?}", report.problems.items);
     }
+}
+
+/// One bit in sled's file can keep sled from opening or make it forget everything behind: then the commits are taken from the
+/// bytes of the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sled_does_not_give_is_found_in_its_file() {
+    let (_temporary, path) = dir();
+    filled(&path).await;
+    let (before, _) = records(&path);
+    let db = std::fs::read(path.join("db")).unwrap();
+    let (mut forgotten, mut unreadable) = (0, 0);
+    for place in 1..8 {
+        let (_temporary, copy) = dir();
+        copy_dir(&path, &copy);
+        segments(&copy).iter().for_each(|segment| std::fs::remove_file(segment).unwrap());
+        let mut bytes = db.clone();
+        // Where a message of sled's begins, in the middle of the file: its own bytes, not one of ours.
+        let at = db.len() / 8 * place;
+        bytes[at..at + 2].copy_from_slice(&[0xa5, 0x5a]);
+        std::fs::write(copy.join("db"), &bytes).unwrap();
+        let report = verify(&copy);
+        let lost: u64 = report.losses().map(|hole| hole.last_commit.get() - hole.first_commit.get() + 1).sum();
+        forgotten += u64::from(kinds(&report).contains(&ProblemKind::TailTruncated));
+        unreadable += u64::from(kinds(&report).contains(&ProblemKind::StoreUnreadable));
+        assert!(
+            lost <= 100,
+            "place {place}: at most what lay in one page is lost, not {lost}: {:?}",
+            report.problems.items
+        );
+        if report.is_sound() {
+            continue;
+        }
+        admin::repair(&copy, &RepairOptions::default(), &mut |_| ()).unwrap();
+        let (after, removed) = records(&copy);
+        assert_eq!(removed.len() as u64, lost);
+        assert!(after.iter().all(|(commit, record)| before[commit] == record), "no wrong value");
+        assert_eq!((after.len() + removed.len()), before.len());
+    }
+    assert!(forgotten + unreadable > 0, "sled was hurt by it");
+}
+
+/// sled's file is there, and sled cannot use any of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_does_not_open_at_all_is_read_from_its_bytes() {
+    let (_temporary, path) = dir();
+    filled(&path).await;
+    let (before, _) = records(&path);
+    segments(&path).iter().for_each(|segment| std::fs::remove_file(segment).unwrap());
+    std::fs::write(path.join("conf"), "not sled's").unwrap();
+    assert_eq!(kinds(&verify(&path))[0], ProblemKind::StoreUnreadable);
+    repair(&path, &before, &[]).await;
 }

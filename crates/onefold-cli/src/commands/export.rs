@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use onefold::admin::{AdminError, Entry, Inspector, Progress};
@@ -30,7 +31,8 @@ pub(super) fn run(journal: &Path, file: &Path, output: &mut Output) -> Result<()
         return Err(AdminError::TargetExists { path: file.to_owned() }.into());
     }
     let (footer, length) = during(journal, |inspector| {
-        let created = OpenOptions::new().write(true).create_new(true).open(&partial);
+        // As private as the journal itself.
+        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
         let created = created.map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => AdminError::TargetExists { path: partial.clone() }.into(),
             _ => Failure::io("could not create", &partial)(error),

@@ -26,7 +26,7 @@ pub(super) fn run(journal: &Path, file: &Path, output: &mut Output) -> Result<()
     let mut bar = output.bar();
     let on_progress = &mut |progress: Progress| bar.show(progress);
     let footer = import(journal, file, BufReader::with_capacity(1 << 20, input), length, on_progress)?;
-    let report = admin::verify(journal, &VerifyOptions::default(), on_progress)?;
+    let report = admin::verify(journal, &VerifyOptions { in_place: true, ..VerifyOptions::default() }, on_progress)?;
     drop(bar);
     if let Some(problem) = report.problems.items.first() {
         return Err(AdminError::NotVerified { path: journal.to_owned(), problem: problem.to_string() }.into());

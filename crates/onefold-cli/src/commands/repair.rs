@@ -15,8 +15,7 @@ pub(super) fn run(
     scratch: Option<PathBuf>,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let mut options = RepairOptions::default();
-    options.scratch = scratch;
+    let options = RepairOptions { scratch };
     let mut bar = output.bar();
     let plan = admin::plan_repair(journal, &options, &mut |progress| bar.show(progress))?;
     drop(bar);

@@ -20,7 +20,7 @@ pub(super) fn run(inspector: &Inspector, output: &mut Output) -> Result<(), Fail
     ];
     if output.is_json() {
         let mut object = json!({
-            "commits": end.commit, "events": end.position,
+            "commit": end.commit, "position": end.position,
             "store_bytes": space.store_bytes, "store_overhead_bytes": space.store_overhead_bytes,
             "other_bytes": space.other_bytes, "total_bytes": space.total_bytes, "free_bytes": space.free_bytes,
         });
@@ -29,7 +29,7 @@ pub(super) fn run(inspector: &Inspector, output: &mut Output) -> Result<(), Fail
         }
         return Ok(output.object(&object)?);
     }
-    output.line(format!("{} commits, {} events", number(end.commit.get()), number(end.position.get())))?;
+    output.line(format!("last commit {}, last position {}", number(end.commit.get()), number(end.position.get())))?;
     let row = |what: &str, entries: String, size: u64| vec![what.to_owned(), entries, bytes(size)];
     let mut rows: Vec<_> = kinds.iter().map(|(_, what, of)| row(what, number(of.entries), of.bytes)).collect();
     rows.push(row("sled: structure and room to use again", String::new(), space.store_overhead_bytes));

@@ -8,10 +8,14 @@ use super::report;
 use crate::failure::Failure;
 use crate::output::{Output, count};
 
-pub(super) fn run(journal: &Path, scratch: Option<PathBuf>, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(
+    journal: &Path,
+    in_place: bool,
+    scratch: Option<PathBuf>,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let mut bar = output.bar();
-    let mut options = VerifyOptions::default();
-    options.scratch = scratch;
+    let options = VerifyOptions { scratch, in_place };
     let report = admin::verify(journal, &options, &mut |progress| bar.show(progress))?;
     drop(bar);
     if output.is_json() {

@@ -166,19 +166,34 @@ pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Changes values in sled; `change` says whether it did, `None` to remove it.
-pub(crate) fn edit(path: &Path, kind: u8, mut change: impl FnMut(&[u8], &mut Vec<u8>) -> Option<bool>) {
-    let db = sled::Config::new().path(path).open().unwrap();
-    let entries: Vec<_> = db.scan_prefix([kind]).map(Result::unwrap).collect();
+/// Changes values in sled; `change` says whether to keep them. sled is made anew, so that its file holds no older copy of what
+/// was changed.
+pub(crate) fn edit(path: &Path, kind: u8, mut change: impl FnMut(&[u8], &mut Vec<u8>) -> bool) {
+    let open = |path: &Path| sled::Config::new().path(path).open().unwrap();
+    let entries: Vec<_> = open(path).iter().map(Result::unwrap).collect();
+    let made = path.with_file_name("made-anew");
+    let db = open(&made);
     for (key, value) in entries {
-        let mut changed = value.to_vec();
-        match change(&key, &mut changed) {
-            Some(false) => {}
-            Some(true) => drop(db.insert(key, changed).unwrap()),
-            None => drop(db.remove(key).unwrap()),
+        let mut value = value.to_vec();
+        if key[0] != kind || change(&key, &mut value) {
+            db.insert(key, value).unwrap();
         }
     }
     db.flush().unwrap();
+    drop(db);
+    let is_sleds = |name: &str| name == "db" || name == "conf" || name.starts_with("snap.");
+    for (directory, is_old) in [(path, true), (&*made, false)] {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let file = entry.unwrap().path();
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            match is_old {
+                _ if !is_sleds(&name) => {}
+                true => std::fs::remove_file(&file).unwrap(),
+                false => drop(std::fs::copy(&file, path.join(name)).unwrap()),
+            }
+        }
+    }
+    std::fs::remove_dir_all(made).unwrap();
 }
 
 pub(crate) fn find(bytes: &[u8], text: &str) -> Option<usize> {

@@ -68,7 +68,7 @@ impl SledJournal {
         let (streams, record_bytes) = (writer.streams(), writer.record_bytes());
         writer.finish()?;
         let unfinished = Unfinished(&partial);
-        let verified = verify(&partial, &VerifyOptions::default(), on_progress)?;
+        let verified = verify(&partial, &VerifyOptions::in_place(), on_progress)?;
         if let Some(problem) = verified.problems.items.first() {
             return Err(AdminError::NotVerified { path: partial.clone(), problem: problem.to_string() });
         }

@@ -77,7 +77,7 @@ impl LogChecker {
             return Err(fault(ProblemKind::RecordDamaged, "it has no part, or its metadata does not parse".to_owned()));
         }
         let first = view.first_position().get();
-        if !(first == self.position + 1 || self.open && first > self.position + 1) {
+        if !self.may_begin_at(first) {
             let evidence = format!("its first position is {first}, the last one before is {}", self.position);
             return Err(fault(ProblemKind::PositionBroken, evidence));
         }
@@ -94,7 +94,7 @@ impl LogChecker {
         let known = self.holes.last().is_some_and(|hole| hole.recorded == Some(gap));
         if !known {
             let first = gap.first_position.get();
-            if gap.first_commit.get() != number || !(first == self.position + 1 || self.open && first > self.position) {
+            if gap.first_commit.get() != number || !self.may_begin_at(first) {
                 let evidence = format!("the record of a gap does not go on from position {}", self.position);
                 return Err(Problem::of_commits(ProblemKind::PositionBroken, number, number, evidence));
             }
@@ -144,6 +144,15 @@ impl LogChecker {
     /// The first hole from `index` on that has an end.
     pub(crate) fn closed_holes(&self) -> &[Hole] {
         &self.holes[..self.holes.len() - usize::from(self.open)]
+    }
+
+    /// Whether the next commit can begin with this position: behind a hole, each of whose commits had an event at least.
+    fn may_begin_at(&self, position: u64) -> bool {
+        let hole = self.holes.last().filter(|_| self.open);
+        match hole {
+            None => position == self.position + 1,
+            Some(hole) => position > self.position + (hole.last_commit.get() - hole.first_commit.get() + 1),
+        }
     }
 
     fn close_hole(&mut self, position: u64) {

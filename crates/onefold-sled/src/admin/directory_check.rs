@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::elsewhere::Elsewhere;
 use super::error::AdminError;
 use super::problem::{Listed, Problem, ProblemKind};
 use super::redo_index::RedoIndex;
@@ -15,7 +16,7 @@ use crate::redo::{scan, segment};
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
     pub(crate) facts: Option<Facts>,
-    pub(crate) redo: RedoIndex,
+    pub(crate) elsewhere: Elsewhere,
     pub(crate) segments: u64,
     pub(crate) problems: Listed<Problem>,
     /// Held as long as the directory is looked at.
@@ -63,8 +64,9 @@ impl Directory {
         }
         note_foreign(path, &mut problems);
         let redo = RedoIndex::read(&segments, facts.map(|facts| facts.generation))?;
+        let elsewhere = Elsewhere { redo, carved: None };
         let segments = segments.len() as u64;
-        Ok(Directory { path: path.to_owned(), facts, redo, segments, problems, _lock: lock })
+        Ok(Directory { path: path.to_owned(), facts, elsewhere, segments, problems, _lock: lock })
     }
 }
 

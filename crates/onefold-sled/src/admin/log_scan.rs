@@ -13,7 +13,7 @@ use crate::keys;
 use crate::store::{Store, StoreError};
 
 /// Where the bytes of a chunk begin.
-const CHUNK_HEADER_BYTES: usize = 12;
+pub(crate) const CHUNK_HEADER_BYTES: usize = 12;
 /// Reads that fail one after the other before the distance to the next one grows.
 const NEAR_TRIES: u32 = 4_096;
 
@@ -190,7 +190,11 @@ pub(crate) fn record_len(commit: u64, bytes: &[u8]) -> Option<usize> {
     (view.commit().get() == commit).then(|| view.len())
 }
 
-fn is_whole(commit: u64, record: &Bytes) -> bool {
+/// Whether the bytes are a commit's record, with all its checksums; or that of a gap.
+pub(crate) fn is_whole(commit: u64, record: &Bytes) -> bool {
+    if record_len(commit, record) == Some(record.len()) && Gap::parse(record, commit).is_some() {
+        return true;
+    }
     let view =
         RecordView::parse(record).ok().filter(|view| view.commit().get() == commit && view.len() == record.len());
     view.is_some_and(|view| view.to_commit(record).is_ok())

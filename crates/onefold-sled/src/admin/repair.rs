@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!   journal ──▶ copy of sled's files ──▶ walk ──▶ journal.repaired ──▶ verified
-//!      │                                                │
-//!      └──── renamed: journal.damaged-1                 └──── renamed: journal
+//!      ▲                                                │
+//!      └────────── the two exchange their names ────────┘
+//!                  journal.repaired, the damaged one, becomes journal.damaged-1
 //! ```
 //!
 //! What cannot be had is given up by name: its commits are records of a gap, so that no number comes twice. Killed at any
-//! moment, the damaged journal is there under one of its two names, with every byte that it had.
+//! moment, the damaged journal is there under one of these names, with every byte that it had.
 
 use std::path::{Path, PathBuf};
 
@@ -54,8 +55,7 @@ pub fn plan_repair(
     options: &RepairOptions,
     on_progress: OnProgress<'_>,
 ) -> Result<VerifyReport, AdminError> {
-    let mut ground = ground(path.as_ref(), options, &mut *on_progress)?;
-    ground.examine(&mut |_| Ok(()), on_progress)
+    ground(path.as_ref(), options, &mut *on_progress)?.survey(on_progress)
 }
 
 /// Repairs a journal: everything that can be had is in its directory afterwards, and what could not is recorded as a gap. The
@@ -79,6 +79,7 @@ pub fn repair(
         return Err(AdminError::TargetExists { path: repaired });
     }
     let mut ground = ground(path, options, &mut *on_progress)?;
+    ground.survey(&mut *on_progress)?;
     let mut writer = JournalWriter::create(&repaired)?;
     writer.set_generation(ground.directory.facts.map_or(0, |facts| facts.generation) + 1);
     let now = SystemClock.now();
@@ -89,7 +90,7 @@ pub fn repair(
     let before = ground.examine(&mut sink, &mut *on_progress)?;
     on_progress(Progress { stage: "building heads and index", done: 0, total: 0 });
     writer.finish()?;
-    let after = verify(&repaired, &VerifyOptions::default(), on_progress)?;
+    let after = verify(&repaired, &VerifyOptions::in_place(), on_progress)?;
     if let Some(problem) = after.problems.items.first() {
         return Err(AdminError::NotVerified { path: repaired, problem: problem.to_string() });
     }
@@ -99,9 +100,16 @@ pub fn repair(
         number += 1;
         evidence = beside(&format!("damaged-{number}"));
     }
-    rename(&canonical, &evidence)?;
-    // IMPORTANT: the lock goes with the damaged directory, and is held until the new one is in its place.
-    rename(&repaired, &canonical)?;
+    // IMPORTANT: at no moment is there no journal: a service that starts would make a new, empty one.
+    match rustix::fs::renameat_with(CWD, &repaired, CWD, &canonical, RenameFlags::EXCHANGE) {
+        Ok(()) => rename(&repaired, &evidence)?,
+        // A file system that cannot exchange names.
+        Err(rustix::io::Errno::INVAL) => {
+            rename(&canonical, &evidence)?;
+            rename(&repaired, &canonical)?;
+        }
+        Err(error) => return Err(AdminError::io("could not put in the journal's place", &repaired)(error.into())),
+    }
     let after = VerifyReport { path: path.to_owned(), ..after };
     Ok(RepairReport { before, after, evidence })
 }
@@ -109,17 +117,15 @@ pub fn repair(
 /// sled is always looked at in a copy: the damaged directory is evidence.
 fn ground(path: &Path, options: &RepairOptions, on_progress: OnProgress<'_>) -> Result<Ground, AdminError> {
     let directory = Directory::look(path)?;
-    let options = VerifyOptions { scratch: options.scratch.clone() };
+    let options = VerifyOptions { scratch: options.scratch.clone(), in_place: false };
     let ground = Ground::prepare(directory, &options, true, on_progress)?;
-    let unreadable = ground
-        .directory
-        .problems
-        .items
-        .iter()
-        .find(|problem| problem.kind == ProblemKind::StoreUnreadable && ground.has_no_store());
+    // Without sled the beacon alone says how many commits there have to be; they can be looked for in sled's file.
+    let is_lost = ground.has_no_store() && (ground.directory.facts.is_none() || !path.join("db").exists());
+    let mut problems = ground.directory.problems.items.iter();
+    let unreadable = problems.find(|problem| problem.kind == ProblemKind::StoreUnreadable && is_lost);
     match unreadable {
         Some(problem) => {
-            let reason = format!("{problem}; without sled's files nothing is known of its history: restore a backup");
+            let reason = format!("{problem}; nothing tells how much there was: restore a backup");
             Err(AdminError::NotRepairable { path: path.to_owned(), reason })
         }
         None => Ok(ground),

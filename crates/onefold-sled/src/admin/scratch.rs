@@ -1,5 +1,7 @@
 //! A copy of sled's files to look at: opening sled changes its files, and those of a damaged journal are evidence.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::AdminError;
@@ -17,7 +19,8 @@ impl Scratch {
         if path.exists() {
             return Err(AdminError::TargetExists { path });
         }
-        std::fs::create_dir(&path).map_err(AdminError::io("could not create", &path))?;
+        // As private as the journal's own.
+        DirBuilder::new().mode(0o700).create(&path).map_err(AdminError::io("could not create", &path))?;
         let scratch = Scratch { path };
         let entries = std::fs::read_dir(dir).map_err(AdminError::io("could not list", dir))?;
         for entry in entries {

@@ -1,15 +1,17 @@
-//! Verifying: everything that can be checked, and nothing changed that opening would not change.
+//! Verifying: everything that can be checked, and nothing changed.
 //!
 //! ```text
 //!   lock ─▶ beacon, redo log, directory (without sled) ─▶ sled: every block, commit, head, index entry, mark
 //! ```
 //!
-//! Opening sled changes its files. So where the first step finds something wrong, sled is looked at in a copy.
+//! Opening sled changes its files: of a damaged one it cuts off, and overwrites, what lies behind the damage. So sled is looked
+//! at in a copy, unless told otherwise; where the first step finds something wrong, always.
 
 use std::path::{Path, PathBuf};
 
 use onefold_core::{CommitNumber, GlobalPosition};
 
+use super::carved::Carved;
 use super::derived_check::{self, Derived};
 use super::directory_check::Directory;
 use super::error::AdminError;
@@ -33,6 +35,16 @@ pub struct VerifyOptions {
     /// Where a copy of sled's files goes if one is needed: a directory on a file system with as much room as they take. By
     /// default the directory in which the journal's lies.
     pub scratch: Option<PathBuf>,
+    /// Opens sled where it is, as opening the journal does, if nothing is wrong so far: without a copy, but then sled may
+    /// overwrite what a repair could have used.
+    pub in_place: bool,
+}
+
+impl VerifyOptions {
+    /// Opens sled where it is.
+    pub(crate) fn in_place() -> Self {
+        VerifyOptions { in_place: true, ..VerifyOptions::default() }
+    }
 }
 
 /// Commits that are not there.
@@ -93,7 +105,7 @@ pub struct VerifyReport {
     pub holes: Vec<Hole>,
     /// What streams lost with them, as far as it can be told: by commits that came later, and by heads.
     pub lost: Listed<StreamLoss>,
-    /// sled was looked at in a copy, because what was found without it is evidence.
+    /// sled was looked at in a copy.
     pub used_copy: bool,
 }
 
@@ -121,9 +133,9 @@ pub fn verify(
     on_progress: OnProgress<'_>,
 ) -> Result<VerifyReport, AdminError> {
     let directory = Directory::look(path.as_ref())?;
-    let keep_evidence = !directory.problems.is_empty();
-    let mut ground = Ground::prepare(directory, options, keep_evidence, &mut *on_progress)?;
-    ground.examine(&mut |_| Ok(()), on_progress)
+    let in_copy = !options.in_place || !directory.problems.is_empty();
+    let mut ground = Ground::prepare(directory, options, in_copy, &mut *on_progress)?;
+    ground.survey(on_progress)
 }
 
 /// A journal's directory, and its store or a copy of that.
@@ -148,6 +160,8 @@ impl Ground {
         let mut scratch = None;
         let mut store = None;
         match path.join("db").exists() {
+            // Left in the middle of its creation.
+            false if directory.facts.is_none() && directory.elsewhere.redo.groups == 0 => {}
             false => {
                 let place = path.join("db").display().to_string();
                 directory.problems.push(Problem::new(ProblemKind::StoreUnreadable, place, "it is not there"));
@@ -181,12 +195,26 @@ impl Ground {
         self.store.is_none()
     }
 
+    /// Looks at everything; if something is nowhere, looks for it in the bytes of sled's file and then once more.
+    pub(super) fn survey(&mut self, on_progress: OnProgress<'_>) -> Result<VerifyReport, AdminError> {
+        let report = self.examine(&mut |_| Ok(()), &mut *on_progress)?;
+        if report.losses().next().is_none() || !self.directory.path.join("db").exists() {
+            return Ok(report);
+        }
+        let holes: Vec<Hole> = report.losses().copied().collect();
+        // The file itself, not the copy that sled has opened and perhaps cut off.
+        let path = &self.directory.path;
+        let carved = Carved::look(path, &holes, &mut *on_progress);
+        self.directory.elsewhere.carved = Some(carved.map_err(AdminError::io("could not read sled's file in", path))?);
+        self.examine(&mut |_| Ok(()), on_progress)
+    }
+
     /// Looks at everything; `sink` is told the commits in order, and the holes between them.
     pub(super) fn examine(&mut self, sink: Sink<'_>, on_progress: OnProgress<'_>) -> Result<VerifyReport, AdminError> {
         let mut problems = self.directory.problems.clone();
         let walk = Walk {
             bounds: self.bounds,
-            redo: &self.directory.redo,
+            elsewhere: &self.directory.elsewhere,
             problems: &mut problems,
             sink,
             on_progress: &mut *on_progress,
@@ -199,7 +227,7 @@ impl Ground {
             streams: checker.stream_count(),
             blocks,
             redo_segments: self.directory.segments,
-            redo_groups: self.directory.redo.groups,
+            redo_groups: self.directory.elsewhere.redo.groups,
             ..Checked::default()
         };
         let mut lost = std::mem::take(&mut checker.lost);
@@ -232,7 +260,7 @@ fn bounds(directory: &mut Directory, store: Option<&Store>) -> Result<Bounds, Ad
         return Err(OpenJournalError::NewerFormat { path, found: format, known: beacon::FORMAT }.into());
     }
     let (applied, indexed) = (mark(keys::APPLIED_MARK), mark(keys::HEADS_MARK));
-    let redo_end = directory.redo.end;
+    let redo_end = directory.elsewhere.redo.end;
     let Some(facts) = directory.facts else {
         if applied > 0 && directory.problems.is_empty() {
             let place = directory.path.join("beacon").display().to_string();

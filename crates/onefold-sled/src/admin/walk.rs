@@ -4,10 +4,10 @@
 use bytes::Bytes;
 
 use super::checker::LogChecker;
+use super::elsewhere::Elsewhere;
 use super::error::AdminError;
 use super::log_scan::{LogScan, Scanned};
 use super::problem::{Listed, Problem, ProblemKind};
-use super::redo_index::RedoIndex;
 use super::verify::Hole;
 use super::{OnProgress, Progress};
 use crate::store::Store;
@@ -45,7 +45,7 @@ pub(crate) type Sink<'a> = &'a mut dyn FnMut(Walked<'_>) -> Result<(), AdminErro
 /// A walk over the log.
 pub(crate) struct Walk<'a> {
     pub(crate) bounds: Bounds,
-    pub(crate) redo: &'a RedoIndex,
+    pub(crate) elsewhere: &'a Elsewhere,
     pub(crate) problems: &'a mut Listed<Problem>,
     pub(crate) sink: Sink<'a>,
     pub(crate) on_progress: OnProgress<'a>,
@@ -95,7 +95,7 @@ impl Walk<'_> {
     }
 
     fn prefers_redo(&self, commit: u64) -> bool {
-        !self.bounds.clean && commit > self.bounds.applied && self.redo.next(commit) == Some(commit)
+        !self.bounds.clean && commit > self.bounds.applied && self.elsewhere.redo.next(commit) == Some(commit)
     }
 
     fn misplaced(&mut self, commit: u64) {
@@ -105,26 +105,37 @@ impl Walk<'_> {
 
     /// Goes on to commit `to` without sled.
     fn fill(&mut self, checker: &mut LogChecker, told: &mut usize, to: u64) -> Result<(), AdminError> {
-        let mut restored: Option<(u64, u64)> = None;
+        // Stretches that are found in the same place are one problem.
+        let mut found: Option<(u64, u64, &'static str)> = None;
         while checker.commit < to {
             let commit = checker.commit + 1;
-            let Some(record) = self.redo.record(commit) else {
-                let last = self.redo.next(commit).map_or(to, |next| (next - 1).min(to)).max(commit);
+            let Some((record, place)) = self.elsewhere.record(commit) else {
+                let last = self.elsewhere.next(commit).map_or(to, |next| (next - 1).min(to)).max(commit);
                 let evidence = "neither sled nor the redo log has it";
                 self.problems.push(Problem::of_commits(ProblemKind::CommitsMissing, commit, last, evidence));
                 checker.lose(last);
                 continue;
             };
-            if commit <= self.bounds.in_store {
-                restored = Some((restored.map_or(commit, |(first, _)| first), commit));
+            if commit <= self.bounds.in_store || self.elsewhere.redo.next(commit) != Some(commit) {
+                found = match found {
+                    Some((first, last, same)) if last + 1 == commit && same == place => Some((first, commit, place)),
+                    other => {
+                        self.note_found(other);
+                        Some((commit, commit, place))
+                    }
+                };
             }
             self.offer(checker, told, &record)?;
         }
-        if let Some((first, last)) = restored {
-            let evidence = "sled does not have it; the redo log still does";
+        self.note_found(found);
+        Ok(())
+    }
+
+    fn note_found(&mut self, found: Option<(u64, u64, &'static str)>) {
+        if let Some((first, last, place)) = found {
+            let evidence = format!("sled does not have it; {place}");
             self.problems.push(Problem::of_commits(ProblemKind::CommitsMissing, first, last, evidence));
         }
-        Ok(())
     }
 
     /// The next commit's record; if it is damaged, the redo log may have another copy.
@@ -133,8 +144,9 @@ impl Walk<'_> {
         let taken = match checker.take(record) {
             Ok(()) => Some(record.clone()),
             Err(problem) => {
-                let copy = self.redo.record(commit).filter(|copy| copy != record && checker.take(copy).is_ok());
-                let outcome = if copy.is_some() { "; the redo log still has it" } else { "" };
+                let mut copies = self.elsewhere.copies(commit);
+                let copy = copies.find(|copy| copy != record && checker.take(copy).is_ok());
+                let outcome = if copy.is_some() { "; a whole copy was found" } else { "" };
                 let evidence = format!("{}{outcome}", problem.evidence);
                 self.problems.push(Problem { evidence, ..problem });
                 copy
