@@ -66,10 +66,9 @@ async fn fill_one(journal: &SledJournal, id: &str, commits: u64) {
 /// Changes values in sled: `change` sees each key of a kind, and its value. sled is made anew, so that its file holds no older
 /// copy of what was changed.
 fn edit(path: &Path, kind: u8, mut change: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Edit) {
-    let open = |path: &Path| sled::Config::new().path(path).open().unwrap();
-    let entries: Vec<_> = open(path).iter().map(Result::unwrap).collect();
+    let entries: Vec<_> = open_store(path).iter().map(Result::unwrap).collect();
     let made = path.with_file_name("made-anew");
-    let db = open(&made);
+    let db = open_store(&made);
     let mut index = 0;
     for (key, value) in entries {
         let mut value = value.to_vec();
@@ -86,6 +85,18 @@ fn edit(path: &Path, kind: u8, mut change: impl FnMut(usize, &[u8], &mut Vec<u8>
     drop(db);
     replace_store(&made, path);
     std::fs::remove_dir_all(made).unwrap();
+}
+
+fn open_store(path: &Path) -> sled::Db {
+    loop {
+        match sled::Config::new().path(path).open() {
+            // Threads of sled's hold its file for a moment after it was closed.
+            Err(error) if error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// sled's files of one directory in the place of those of another.
@@ -458,7 +469,7 @@ async fn a_store_that_lost_its_end_gets_it_from_the_redo_log_or_records_the_gap(
 async fn foreign_things_are_told() {
     let (_temporary, path) = dir();
     filled(&path).await;
-    let db = sled::Config::new().path(&path).open().unwrap();
+    let db = open_store(&path);
     for key in [&b"A"[..], b"I", b"LL", b"Ma", b"N", b"Z"] {
         db.insert(key, b"foreign").unwrap();
     }

@@ -169,10 +169,9 @@ pub(crate) fn text(path: &Path) -> &str {
 /// Changes values in sled; `change` says whether to keep them. sled is made anew, so that its file holds no older copy of what
 /// was changed.
 pub(crate) fn edit(path: &Path, kind: u8, mut change: impl FnMut(&[u8], &mut Vec<u8>) -> bool) {
-    let open = |path: &Path| sled::Config::new().path(path).open().unwrap();
-    let entries: Vec<_> = open(path).iter().map(Result::unwrap).collect();
+    let entries: Vec<_> = open_store(path).iter().map(Result::unwrap).collect();
     let made = path.with_file_name("made-anew");
-    let db = open(&made);
+    let db = open_store(&made);
     for (key, value) in entries {
         let mut value = value.to_vec();
         if key[0] != kind || change(&key, &mut value) {
@@ -194,6 +193,18 @@ pub(crate) fn edit(path: &Path, kind: u8, mut change: impl FnMut(&[u8], &mut Vec
         }
     }
     std::fs::remove_dir_all(made).unwrap();
+}
+
+pub(crate) fn open_store(path: &Path) -> sled::Db {
+    loop {
+        match sled::Config::new().path(path).open() {
+            // Threads of sled's hold its file for a moment after it was closed.
+            Err(error) if error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 pub(crate) fn find(bytes: &[u8], text: &str) -> Option<usize> {
