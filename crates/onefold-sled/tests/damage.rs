@@ -99,6 +99,25 @@ async fn a_deleted_segment_is_a_truncated_tail() {
     assert!(error.to_string().contains("repair"), "{error}");
 }
 
+/// A segment that was made ready in advance and then cut off inside its header was told as an I/O error: "failed to fill
+/// whole buffer". Found by `cargo crash flip`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_cut_off_inside_its_header_is_damage() {
+    let (_temporary, path) = dir();
+    let journal = small(&path).open().unwrap();
+    fill(&journal, 2, 200, 100).await;
+    drop(journal);
+    let segments = segments(&path);
+    assert!(segments.len() > 1, "one is ready in advance");
+    let last = segments.last().unwrap();
+    let whole = std::fs::read(last).unwrap();
+    for length in [0, 30] {
+        std::fs::write(last, &whole[..length]).unwrap();
+        let error = open_error(&path);
+        assert!(matches!(error, OpenJournalError::Damaged { .. }), "{length}: {error}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_truncated_store_is_found_out_by_the_beacon() {
     let (_temporary, path) = dir();

@@ -5,6 +5,7 @@
 //! one now and then. Each cycle kills at another kind of moment; see [`Moment`].
 
 mod moment;
+mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,17 +15,18 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 pub use moment::{Died, Moment};
+pub use report::KillReport;
 
 use super::directory::Directory;
 use super::journal::{DurabilityKind, JournalKind, JournalOptions};
-use super::ledger::{Finding, FindingKind, Tally};
+use super::ledger::{Finding, FindingKind};
 use super::load::LoadOptions;
 use super::place::{Place, PlaceOptions};
 use super::process::Process;
 use super::progress::Progress;
 use super::random::Random;
 use super::transcript::Line;
-use super::verdict::{Verdict, grouped, table};
+use super::verdict::grouped;
 
 /// How long opening may take, and reading everything back.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -254,52 +256,4 @@ fn opened(victim: &mut Victim, process: &mut Process) -> anyhow::Result<Option<F
 
 fn sleep_until(process: &Process, after: Duration) {
     thread::sleep(after.saturating_sub(process.started().elapsed()));
-}
-
-/// How the attack went.
-#[derive(Clone, Debug, Default)]
-pub struct KillReport {
-    /// Kills that were followed by a complete reading.
-    pub cycles: u64,
-    /// Directories that were used.
-    pub directories: u64,
-    /// Kills by where they struck.
-    pub died: [u64; Died::ALL.len()],
-    /// Commits that were read back, in all readings.
-    pub commits_read: u64,
-    /// What was said.
-    pub said: Tally,
-    /// What was found.
-    pub verdict: Verdict,
-    /// How long it took.
-    pub elapsed: Duration,
-    /// Where the evidence is, if there is some.
-    pub kept: Option<PathBuf>,
-}
-
-impl KillReport {
-    fn note(&mut self, died: Died, kills: u64) {
-        self.died[died as usize] += kills;
-    }
-
-    /// For people.
-    pub fn table(&self) -> comfy_table::Table {
-        let Tally { attempted, acknowledged, refused, unknown, shown, .. } = self.said;
-        let head = [
-            ("cycles: kill, reopen, read everything", grouped(self.cycles)),
-            ("directories", grouped(self.directories)),
-        ];
-        let died = Died::ALL.into_iter().map(|died| (died.name(), grouped(self.died[died as usize])));
-        let said = [
-            ("commands sent", grouped(attempted)),
-            ("acknowledged", grouped(acknowledged)),
-            ("answered: surely not stored", grouped(refused)),
-            ("answered: perhaps stored", grouped(unknown)),
-            ("states shown by reads under load", grouped(shown)),
-            ("commits read back", grouped(self.commits_read)),
-            ("seconds", grouped(self.elapsed.as_secs())),
-        ];
-        let rows = head.into_iter().chain(died).chain(said).chain(self.verdict.rows());
-        table("kill", rows)
-    }
 }

@@ -1,6 +1,7 @@
 //! Judging the redo log after an unclean stop, against the beacon and itself. Nothing is written, and sled is not opened
 //! yet: what is evidence stays as it is.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -92,9 +93,12 @@ fn live_segments(facts: &Facts, old: &[(u64, PathBuf)]) -> Result<Vec<(u64, Path
     Ok(live)
 }
 
+/// `None` of a file that is too short or otherwise no segment: whoever scans it says so.
 fn generation_of(path: &Path) -> Result<Option<u64>, OpenJournalError> {
     let mut header = [0; 64];
-    let read = std::fs::File::open(path).and_then(|file| file.read_exact_at(&mut header, 0));
-    read.map_err(OpenJournalError::io("could not read", path))?;
-    Ok(SegmentHeader::parse(&header).map(|header| header.generation))
+    match std::fs::File::open(path).and_then(|file| file.read_exact_at(&mut header, 0)) {
+        Ok(()) => Ok(SegmentHeader::parse(&header).map(|header| header.generation)),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(OpenJournalError::io("could not read", path)(error)),
+    }
 }
