@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_long_stream_is_saved_in_many_batches() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&SledConfig::new(dir.path())).unwrap();
+        let store = Store::open(&SledConfig::new(dir.path()), Arc::default()).unwrap();
         let stream = StreamId::new("account", "1").unwrap();
         let index: Vec<(u64, u64)> = (1..=1000).map(|entry| (entry * 256, entry)).collect();
         let place = Place { version: 256_000, commit: 1000 };

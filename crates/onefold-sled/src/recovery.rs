@@ -9,12 +9,14 @@ pub(crate) mod judgement;
 mod progress;
 pub(crate) mod rebuild;
 mod replay;
+mod supervised;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::judgement::LiveLog;
 pub(crate) use self::progress::Progress;
+pub(crate) use self::supervised::recover;
 use crate::beacon::{self, Beacon, Facts, Found};
 use crate::config::{Durability, SledConfig};
 use crate::error::OpenJournalError;
@@ -27,6 +29,7 @@ use crate::redo::segment::{self, Segment, SegmentHeader};
 use crate::redo::{FIRST_SEGMENT_BYTES, RedoLog, RedoParts};
 use crate::shared::{Opened, Shared};
 use crate::store::{Store, StoreBatch, StoreError};
+use crate::timer::Timer;
 
 /// What is needed to start the threads.
 pub(crate) struct Recovered {
@@ -40,8 +43,8 @@ pub(crate) fn stored(reason: StoreError) -> OpenJournalError {
     OpenJournalError::Storage { reason }
 }
 
-/// Opens the directory.
-pub(crate) fn recover(config: SledConfig) -> Result<Recovered, OpenJournalError> {
+/// Opens the directory. The timer runs while sled is asked to write.
+fn open(config: SledConfig, timer: Arc<Timer>) -> Result<Recovered, OpenJournalError> {
     let dir = config.path.clone();
     let redo_dir = directory::redo(&dir);
     directory::create(&dir)?;
@@ -65,7 +68,7 @@ pub(crate) fn recover(config: SledConfig) -> Result<Recovered, OpenJournalError>
         }
     };
     directory::sweep(&dir)?;
-    let store = Store::open(&config).map_err(stored)?;
+    let store = Store::open(&config, timer).map_err(stored)?;
     let mut progress = Progress::new(config.progress.clone());
     let heads_max = config.dirty_heads_max;
     match bring_up_to_date(&dir, &store, facts.as_ref(), live.as_ref(), heads_max, &mut progress) {

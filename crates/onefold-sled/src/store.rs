@@ -63,8 +63,8 @@ impl StoreBatch {
 }
 
 impl Store {
-    /// Opens, or creates, the tree in the journal's directory.
-    pub(crate) fn open(config: &SledConfig) -> Result<Self, StoreError> {
+    /// Opens, or creates, the tree in the journal's directory. The timer will run while sled is asked to write.
+    pub(crate) fn open(config: &SledConfig, timer: Arc<Timer>) -> Result<Self, StoreError> {
         let dir: &Path = &config.path;
         // IMPORTANT: before sled writes its first byte.
         let opened = write_order::open(&dir.join("db"), &*config.medium);
@@ -82,7 +82,7 @@ impl Store {
             db: Some(db),
             file,
             order,
-            timer: Arc::default(),
+            timer,
             medium: Arc::clone(&config.medium),
             abandoned: AtomicBool::new(false),
             batches: AtomicU64::new(0),

@@ -392,3 +392,24 @@ async fn a_batch_that_fails_poisons_and_reads_go_on() {
         medium.break_step(None);
     }
 }
+
+/// Found by `cargo crash io`: a write of sled's failed while a new directory was opened, on a disk that had become full, and
+/// opening never came back: sled does not always wake who waits for a write that fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn opening_ends_though_sled_hangs() {
+    for step in [Step::Batch, Step::StoreSync] {
+        let (_temporary, path) = dir();
+        let medium = Scripted::new();
+        medium.break_step(Some((step, Fault::Hang)));
+        let config = small(&path).medium(medium.clone()).watchdog_timeout(Duration::from_millis(100));
+        let opening = tokio::task::spawn_blocking(move || config.open().map(drop));
+        let opened = tokio::time::timeout(Duration::from_secs(20), opening).await.expect("an answer in time").unwrap();
+        match opened {
+            Err(OpenJournalError::Storage { reason }) => assert!(reason.contains("has not answered"), "{reason}"),
+            other => panic!("{step:?}: {other:?}"),
+        }
+        // As long as somebody may still write there, nobody else may.
+        assert!(matches!(small(&path).open().map(drop), Err(OpenJournalError::Locked { .. })));
+        medium.break_step(None);
+    }
+}

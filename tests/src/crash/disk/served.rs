@@ -4,6 +4,7 @@
 //! When its standard input ends, it unmounts and ends: nothing is left if the harness dies.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -28,6 +29,8 @@ impl Server {
         let mut process = Command::new(program)
             .arg(name)
             .args(arguments)
+            // A signal to the harness and all its children, from the keyboard for instance, must leave it to clean up.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
