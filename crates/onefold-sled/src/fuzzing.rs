@@ -139,6 +139,7 @@ fn sealed_group(records: &[u8], number: u64, previous_crc: u32) -> (Vec<u8>, Gro
     let length = u32::try_from(records.len()).expect("few bytes");
     let header = GroupHeader { generation: GENERATION, number, first_commit: number, commits: 1, length, previous_crc };
     let crc = group::seal(&mut bytes, &header, SALT);
+    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
     (bytes, header, crc)
 }
 
