@@ -51,7 +51,8 @@ struct State {
     taken: usize,
     taken_bytes: usize,
     writer_sleeps: bool,
-    wanted: bool,
+    /// Somebody was refused, or waits for room: for so many bytes at most.
+    wanted: Option<usize>,
     phase: Phase,
 }
 
@@ -79,7 +80,7 @@ impl Queue {
             taken: 0,
             taken_bytes: 0,
             writer_sleeps: false,
-            wanted: false,
+            wanted: None,
             phase: Phase::Open,
         };
         Queue { state: Mutex::new(state), filled: Condvar::new(), room: Arc::default(), appends_max, bytes_max }
@@ -92,7 +93,7 @@ impl Queue {
         match state.phase {
             Phase::Gone => return Err(NotQueued::Gone(entry)),
             _ if matches!(entry, Entry::Append(_)) && !self.has_room(&state, bytes) => {
-                state.wanted = true;
+                state.wanted = state.wanted.max(Some(bytes));
                 return Err(NotQueued::Full(entry));
             }
             Phase::Open => {
@@ -118,17 +119,22 @@ impl Queue {
         waiting == 0 || (waiting < self.appends_max && waiting_bytes + bytes <= self.bytes_max)
     }
 
-    /// Resolves when there is room for a small append, or when appends are refused anyway.
+    /// Resolves when there is room for every append that was refused since room was last told of, or when appends are refused
+    /// anyway.
+    ///
+    /// IMPORTANT: not for any append. Whoever was refused with a large one comes again at once when this resolves, and would
+    /// go round in a circle, without a pause, for as long as only small ones fit.
     pub(crate) async fn room(&self) {
         loop {
             let mut notified = std::pin::pin!(self.room.notified());
             notified.as_mut().enable();
             {
                 let mut state = self.state.lock();
-                if state.phase == Phase::Gone || self.has_room(&state, 0) {
+                let wanted = state.wanted.unwrap_or(0);
+                if state.phase == Phase::Gone || self.has_room(&state, wanted) {
                     return;
                 }
-                state.wanted = true;
+                state.wanted = Some(wanted);
             }
             notified.await;
         }
@@ -167,9 +173,9 @@ impl Queue {
         let mut state = self.state.lock();
         state.taken = state.taken.saturating_sub(appends);
         state.taken_bytes = state.taken_bytes.saturating_sub(bytes);
-        let tell = state.wanted && self.has_room(&state, 0);
+        let tell = state.wanted.is_some_and(|wanted| self.has_room(&state, wanted));
         if tell {
-            state.wanted = false;
+            state.wanted = None;
         }
         drop(state);
         if tell {
@@ -219,5 +225,38 @@ impl Queue {
         drop(state);
         self.room.notify_waiters();
         !out.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use onefold_core::journal::{Acknowledgement, AppendPart, EncodedEvents, Session, WriterEpoch};
+    use onefold_core::{ExpectedVersion, StreamId};
+
+    use super::*;
+
+    fn append(bytes: usize) -> Entry {
+        let session = Session::new(StreamId::new("a", "b").unwrap(), WriterEpoch::default(), ());
+        let part = AppendPart { session, expected: ExpectedVersion::Any, events: EncodedEvents::NONE };
+        Entry::Append(Append::new(part, vec![0; bytes], Acknowledgement::from_fn(|_| ())))
+    }
+
+    /// Room was told of while a small append would have fitted; whoever had been refused with a large one tried again and
+    /// again in a single poll, and took a core for as long as the disk was behind.
+    #[test]
+    fn who_was_refused_is_told_when_there_is_room_for_what_was_refused() {
+        let queue = Queue::new(100, 10_000);
+        assert!(queue.push(append(6_000)).is_ok());
+        assert!(queue.room().now_or_never().is_some(), "nobody was refused");
+        assert!(matches!(queue.push(append(6_000)), Err(NotQueued::Full(_))));
+        assert!(queue.room().now_or_never().is_none(), "what was refused still doesn't fit");
+        assert!(queue.push(append(100)).is_ok(), "a small one does");
+        let mut waiting = Box::pin(queue.room());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let mut taken = VecDeque::new();
+        assert!(queue.drain(&mut taken) && taken.len() == 2);
+        assert!(waiting.now_or_never().is_some());
+        assert!(queue.push(append(6_000)).is_ok());
     }
 }
