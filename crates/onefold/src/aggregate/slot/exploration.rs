@@ -2,8 +2,7 @@
 //! `shuttle` find them: nothing is lost, nothing runs twice, nobody waits for ever.
 //!
 //! ```sh
-//! cargo rustc --package onefold --lib --profile test -- --cfg onefold_shuttle   # builds the tests; run what it made
-//! RUSTFLAGS="--cfg onefold_shuttle" cargo test --package onefold --lib exploration
+//! .ci/explore
 //! ```
 //!
 //! The registry is a lock around the current slot: that of the runtime is a `DashMap`, whose own locks shuttle does not know.
