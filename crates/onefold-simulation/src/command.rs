@@ -17,8 +17,10 @@ pub struct Command<A: Aggregate>(Box<dyn Decide<A>>);
 pub(crate) struct Decided<A: Aggregate> {
     pub(crate) events: SmallVec<[A::Event; 1]>,
     /// Runs the reply's closure, and what checks the reply.
-    pub(crate) reply: Box<dyn FnOnce(&A) -> Result<(), String> + Send>,
+    pub(crate) reply: CheckedReply<A>,
 }
+
+type CheckedReply<A> = Box<dyn FnOnce(&A) -> Result<(), String> + Send>;
 
 pub(crate) type Deciding<'a, A> =
     Pin<Box<dyn Future<Output = Result<Decided<A>, <A as Aggregate>::Rejection>> + Send + 'a>>;

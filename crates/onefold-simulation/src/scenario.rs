@@ -50,6 +50,10 @@ impl Simulation {
     }
 
     /// Simulates aggregates of type `A`. `services` makes what their handlers use, anew for each life of the process.
+    ///
+    /// # Panics
+    ///
+    /// When `A::TYPE` is not a valid name.
     pub fn aggregate<A: Aggregate>(self, services: impl Fn() -> A::Services + Send + Sync + 'static) -> Scenario<A> {
         Scenario {
             seed: self.seed,

@@ -3,6 +3,8 @@
 //! Clients tell when they ask, what they are answered, and when they leave; the shell around the aggregate tells when a
 //! handler begins and how it ends. What can only be judged at the end is kept: the history, and the states that were seen.
 
+mod running;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use tokio::time::Instant;
 use crate::journal::{SimulatedDisk, SimulatedJournal};
 use crate::violation::Violation;
 
+pub(crate) use self::running::Running;
 pub use onefold_testkit::history::OperationId;
 
 /// See the module.
@@ -97,13 +100,6 @@ enum Over {
     No,
     Left,
     Answered,
-}
-
-/// A handler at work. Dropped before it is told how it ended, it was dropped in the middle.
-pub(crate) struct Running {
-    witness: Arc<Witness>,
-    operation: OperationId,
-    ended: bool,
 }
 
 /// An answer that comes this much after the deadline is late. Timers have a resolution of a millisecond, and the runtime
@@ -190,7 +186,7 @@ impl Witness {
             state.violation.get_or_insert(violation);
         }
         drop(state);
-        Running { witness: this.clone(), operation: id, ended: false }
+        Running::new(this, id)
     }
 
     pub(crate) fn check_version(&self, operation: OperationId, told: StreamVersion, applied: StreamVersion) {
@@ -335,99 +331,4 @@ pub(crate) struct Known {
     pub(crate) faults: crate::journal::Faults,
     pub(crate) ending: bool,
     pub(crate) runtimes: usize,
-}
-
-impl State {
-    fn note(&mut self, what: &[u64]) {
-        for number in what {
-            self.trace = (self.trace.rotate_left(5) ^ number).wrapping_mul(0x517C_C1B7_2722_0A95);
-        }
-    }
-
-    fn operation(&mut self, id: OperationId) -> &mut Operation {
-        let index = usize::try_from(id.get()).expect("fewer operations than fit into memory");
-        &mut self.operations[index]
-    }
-
-    fn start(&mut self, id: OperationId, version: StreamVersion, digest: u64) -> Result<(), Violation> {
-        let operation = self.operation(id);
-        let (stream, runtime) = (operation.asked.stream.clone(), operation.asked.runtime);
-        if operation.started.is_some() {
-            return Err(Violation::RanTwice { stream, operation: id });
-        }
-        operation.started = Some(Started { at: Instant::now(), version, digest });
-        let over = operation.over != Over::No;
-        let (waited, own_deadline) = (operation.began.elapsed(), operation.asked.deadline);
-        let Some(life) = &mut self.life else { return Ok(()) };
-        if waited >= own_deadline.unwrap_or(life.deadline) {
-            return Err(Violation::RanAfterDeadline { stream, operation: id });
-        }
-        if over && !life.killed {
-            return Err(Violation::RanAfterLeaving { stream, operation: id });
-        }
-        let place = (runtime, stream);
-        if let Some(first) = life.running.insert(place.clone(), id) {
-            return Err(Violation::TwoAtOnce { stream: place.1, first, second: id });
-        }
-        match life.latest.insert(place.clone(), id) {
-            Some(later) if later > id => Err(Violation::OutOfOrder { stream: place.1, operation: id, later }),
-            _ => Ok(()),
-        }
-    }
-
-    /// The handler's end. `decided`: how many events; `None` when it was dropped or panicked.
-    fn stop(&mut self, id: OperationId, decided: Option<u64>) -> Result<(), Violation> {
-        if self.life.as_ref().is_some_and(|life| !life.killed) {
-            // In which order tokio drops its tasks at its own end depends on how many there were in the whole process.
-            self.note(&[9, id.get(), decided.unwrap_or(u64::MAX)]);
-        }
-        let operation = self.operation(id);
-        operation.decided = decided;
-        let (stream, runtime) = (operation.asked.stream.clone(), operation.asked.runtime);
-        let panics = operation.asked.panics;
-        let (began, waited, own_deadline) = (operation.began, operation.began.elapsed(), operation.asked.deadline);
-        let ran = operation.started.map_or(Duration::ZERO, |started| started.at.elapsed());
-        let Some(life) = &mut self.life else { return Ok(()) };
-        life.running.remove(&(runtime, stream.clone()));
-        let panicking = std::thread::panicking();
-        if panicking || (panics && decided.is_some()) {
-            life.panics += 1;
-            self.counts.panics += 1;
-        }
-        if decided.is_some() || life.ending || panicking {
-            return Ok(());
-        }
-        let timed_out = waited >= own_deadline.unwrap_or(life.deadline) || ran >= life.handler_timeout;
-        match timed_out || life.runtimes > 1 || life.journal.failed_at(&stream) >= Some(began) {
-            true => Ok(()),
-            false => Err(Violation::Dropped { stream, operation: id }),
-        }
-    }
-}
-
-impl Running {
-    /// The handler decided on so many events.
-    pub(crate) fn decided(mut self, events: u64) {
-        self.end(Some(events));
-    }
-
-    /// The domain said no.
-    pub(crate) fn rejected(mut self) {
-        self.end(Some(0));
-    }
-
-    fn end(&mut self, decided: Option<u64>) {
-        if !std::mem::replace(&mut self.ended, true) {
-            let mut state = self.witness.state.lock();
-            if let Err(violation) = state.stop(self.operation, decided) {
-                state.violation.get_or_insert(violation);
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.end(None);
-    }
 }

@@ -63,6 +63,7 @@ mod events;
 mod ids;
 mod instant;
 mod runtime;
+mod sync;
 mod telemetry;
 
 pub use aggregates::Aggregates;

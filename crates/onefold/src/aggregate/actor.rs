@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use onefold_core::Aggregate;
-use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime};
+#[cfg(not(all(test, onefold_shuttle)))]
+use ractor::ActorRuntime;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::serving;
 use super::slot::Slot;
@@ -17,6 +19,7 @@ use crate::error::NotStoredReason;
 ///
 /// `spawn_instant` is IMPORTANT: with `spawn` the start would run inside the caller's future, and a caller that goes away
 /// would take the incarnation with it.
+#[cfg(not(all(test, onefold_shuttle)))]
 pub(crate) fn spawn<A: Aggregate>(slot: Arc<Slot<A>>) {
     let _within = slot.shared.tokio.enter();
     let life = Life(Some(slot.clone()));
@@ -30,9 +33,23 @@ pub(crate) fn spawn<A: Aggregate>(slot: Arc<Slot<A>>) {
     }
 }
 
+/// While shuttle explores there is no ractor, whose own locks it does not know.
+#[cfg(all(test, onefold_shuttle))]
+pub(crate) fn spawn<A: Aggregate>(slot: Arc<Slot<A>>) {
+    let tokio = slot.shared.tokio.clone();
+    crate::sync::spawn(&tokio, async move {
+        match slot.kind() {
+            Some(kind) => Box::pin(serving::live(kind, slot)).await,
+            None => slot.abandon(&NotStoredReason::ShuttingDown),
+        }
+    });
+}
+
+#[cfg_attr(all(test, onefold_shuttle), expect(dead_code, reason = "ractor is not used while shuttle explores"))]
 struct Incarnation<A>(std::marker::PhantomData<fn() -> A>);
 
 /// The one message: live.
+#[cfg_attr(all(test, onefold_shuttle), expect(dead_code, reason = "ractor is not used while shuttle explores"))]
 struct Run;
 
 #[cfg(feature = "ractor-cluster")]
@@ -41,6 +58,7 @@ impl ractor::Message for Run {}
 /// Taken by the first and only `Run`. Dropped before, because the tokio runtime has ended, it answers those who wait.
 ///
 /// A single pointer: ractor's future holds room for it several times, for as long as the aggregate is in memory.
+#[cfg_attr(all(test, onefold_shuttle), expect(dead_code, reason = "ractor is not used while shuttle explores"))]
 struct Life<A: Aggregate>(Option<Arc<Slot<A>>>);
 
 impl<A: Aggregate> Drop for Life<A> {

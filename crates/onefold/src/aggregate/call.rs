@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use crate::sync::Mutex;
 use onefold_core::journal::{Acknowledge, AppendOutcome};
 use onefold_core::{Aggregate, StreamVersion};
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::execution::Work;

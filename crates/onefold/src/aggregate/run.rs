@@ -57,7 +57,7 @@ pub(crate) fn begin<A: Aggregate, W: Work<A>>(instance: Box<Instance<A>>, call: 
     let lost = Lost(&slot);
     let mut run = Box::pin(run(instance, call, Runner::Caller));
     // Any executor may poll the caller; a handler finds the runtime's own tokio.
-    let _within = slot.shared.tokio.enter();
+    let _within = crate::sync::enter(&slot.shared.tokio);
     let polled = run.as_mut().poll(cx);
     std::mem::forget(lost);
     match polled {

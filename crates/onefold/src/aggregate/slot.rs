@@ -5,15 +5,17 @@
 //! the slot's is taken, never the other way round.
 
 mod closing;
+#[cfg(all(test, onefold_shuttle))]
+mod exploration;
 mod queue;
 mod turns;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
+use crate::sync::Mutex;
 use futures_core::future::BoxFuture;
 use onefold_core::{Aggregate, AwaitDurable, StreamId};
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use self::queue::{Mode, Queue, Queued};

@@ -7,8 +7,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::sync::Mutex;
 use onefold_core::journal::AppendOutcome;
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 /// Something whose answer waits for an acknowledgement.
@@ -45,7 +45,7 @@ impl Releaser {
     pub(super) fn start(tokio: &Handle) -> Arc<Self> {
         let state = State { released: Vec::new(), task: None, closing: false, task_gone: false };
         let releaser = Arc::new(Releaser { state: Mutex::new(state) });
-        tokio.spawn(run(Ending { releaser: releaser.clone(), batch: Vec::new() }));
+        crate::sync::spawn(tokio, run(Ending { releaser: releaser.clone(), batch: Vec::new() }));
         releaser
     }
 
@@ -65,7 +65,7 @@ impl Releaser {
     }
 
     /// Ends the task when it has nothing left to do; from then on acknowledgements are passed on where they arrive.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closing = true;
         let task = state.task.take();

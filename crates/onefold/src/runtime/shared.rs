@@ -77,7 +77,7 @@ pub(crate) trait KindOps: Send + Sync {
 }
 
 impl Shared {
-    pub(super) fn new(
+    pub(crate) fn new(
         config: Config,
         journal: Arc<dyn Journal>,
         clock: Arc<dyn Clock>,
