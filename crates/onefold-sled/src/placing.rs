@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_block_is_written_about_once() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&SledConfig::new(dir.path())).unwrap();
+        let store = Store::open(&SledConfig::new(dir.path()), std::sync::Arc::default()).unwrap();
         let mut placing = Placing::default();
         let (mut bytes, mut applied) = (0, 0);
         for _ in 0..100 {

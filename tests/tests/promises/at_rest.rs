@@ -192,8 +192,8 @@ async fn order_is_that_of_the_first_polls_on_several_threads() {
                 } else {
                     // Polled once more without need, and perhaps answered by that.
                     match poll_once(ask.as_mut()) {
-                        std::task::Poll::Ready(answer) => drop(answer.unwrap()),
-                        std::task::Poll::Pending => drop(ask.await.unwrap()),
+                        std::task::Poll::Ready(answer) => answer.unwrap(),
+                        std::task::Poll::Pending => ask.await.unwrap(),
                     }
                 }
             }

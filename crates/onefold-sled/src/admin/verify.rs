@@ -8,6 +8,7 @@
 //! at in a copy, unless told otherwise; where the first step finds something wrong, always.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use onefold_core::{CommitNumber, GlobalPosition};
 
@@ -176,7 +177,7 @@ impl Ground {
                 }
                 on_progress(Progress { stage: "opening sled", done: 0, total: 0 });
                 let at = scratch.as_ref().map_or(&*path, Scratch::path);
-                match Store::open(&SledConfig::new(at).cache_bytes(CACHE_BYTES)) {
+                match Store::open(&SledConfig::new(at).cache_bytes(CACHE_BYTES), Arc::default()) {
                     Ok(opened) => store = Some(opened),
                     Err(reason) => {
                         let evidence = format!("sled does not open: {reason}");

@@ -3,6 +3,7 @@
 //! The beacon is written last. What was left unfinished has none, so no opening takes it for a journal.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use onefold_core::Timestamp;
@@ -67,7 +68,7 @@ impl JournalWriter {
         directory::create(&writer.path)?;
         writer.lock = Some(DirectoryLock::take(&writer.path)?);
         let config = SledConfig::new(&writer.path).cache_bytes(CACHE_BYTES);
-        writer.store = Some(Store::open(&config).map_err(AdminError::store(&writer.path))?);
+        writer.store = Some(Store::open(&config, Arc::default()).map_err(AdminError::store(&writer.path))?);
         Ok(writer)
     }
 
