@@ -42,10 +42,14 @@ fn nothing_acknowledged_is_lost_by_kills() {
 #[test]
 fn a_mode_that_acknowledges_before_it_writes_is_caught_losing() {
     let options: KillOptions = options(&["--cycles", "8", "--durability", "buffered", "--load-ms", "200"]);
-    let report = kill::attack(program(), &options, 1).unwrap();
-    assert!(report.verdict.count(FindingKind::Lost) > 0, "{}", report.table());
+    // The kill has to strike between an answer and its write, which most rounds of eight do.
+    let caught = (1..=15).find_map(|seed| {
+        let report = kill::attack(program(), &options, seed).unwrap();
+        (report.verdict.count(FindingKind::Lost) > 0).then_some(report)
+    });
     // It was evidence of what was expected.
-    std::fs::remove_dir_all(report.kept.expect("evidence is kept")).unwrap();
+    let kept = caught.expect("a round that loses").kept.expect("evidence is kept");
+    std::fs::remove_dir_all(kept).unwrap();
 }
 
 #[test]
