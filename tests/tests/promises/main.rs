@@ -26,6 +26,7 @@ mod panics;
 mod passivation;
 mod quarantine;
 mod reading;
+mod receipts;
 mod reentrance;
 mod replay;
 mod residency;

@@ -6,9 +6,10 @@
 mod supervised;
 
 use std::future::Future;
+use std::marker::PhantomData;
 
-use onefold_core::journal::{EncodeError, EncodedEvents};
-use onefold_core::{Aggregate, ExpectedVersion, Handle, Metadata};
+use onefold_core::journal::{Appended, EncodeError, EncodedEvents};
+use onefold_core::{Aggregate, ExpectedVersion, Handle, Metadata, StreamVersion};
 
 use self::supervised::{End, Supervised};
 use super::call::{Call, Submitted};
@@ -16,10 +17,16 @@ use super::instance::{Instance, Stage};
 use super::run::Runner;
 use super::scope::Scope;
 use crate::error::{Error, NotStoredReason};
+use crate::receipt::Answering;
 
 /// What a call does on an instance: a command, or a read.
 pub(crate) trait Work<A: Aggregate>: Sized + Send + 'static {
     type Output: Send + 'static;
+
+    /// Whether the answer tells its place in the journal: then `place` is called before it leaves.
+    const TELLS_PLACE: bool;
+
+    fn place(output: &mut Self::Output, place: Appended);
 
     fn perform(
         self,
@@ -48,21 +55,50 @@ pub(crate) struct Commit {
     pub(crate) metadata: Vec<u8>,
 }
 
-/// A command with its surroundings.
-pub(crate) struct Command<C> {
-    pub(crate) command: C,
+/// On which terms a command is asked, and what is stored with it.
+#[derive(Default)]
+pub(crate) struct Terms {
     pub(crate) expected: ExpectedVersion,
     pub(crate) metadata: Metadata,
 }
 
-impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
-    type Output = A::Reply;
+/// A command with its surroundings, to be answered in the form `F`.
+pub(crate) struct Command<C, F> {
+    command: C,
+    pub(crate) terms: Terms,
+    answer: PhantomData<fn() -> F>,
+}
 
-    async fn perform(self, instance: &mut Instance<A>, call: &Call<A, Self>, runner: Runner) -> Performed<A, A::Reply> {
+impl<C, F> Command<C, F> {
+    pub(crate) fn new(command: C) -> Self {
+        Command { command, terms: Terms::default(), answer: PhantomData }
+    }
+
+    /// The same, to be answered in another form.
+    pub(crate) fn map_answer<G>(self) -> Command<C, G> {
+        let Command { command, terms, answer: _ } = self;
+        Command { command, terms, answer: PhantomData }
+    }
+}
+
+impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Command<C, F> {
+    type Output = F::Output;
+    const TELLS_PLACE: bool = F::TELLS_PLACE;
+
+    fn place(output: &mut F::Output, place: Appended) {
+        F::place(output, place);
+    }
+
+    async fn perform(
+        self,
+        instance: &mut Instance<A>,
+        call: &Call<A, Self>,
+        runner: Runner,
+    ) -> Performed<A, F::Output> {
         instance.stage = Stage::Handle;
         let before = instance.version;
         let stream = &instance.slot.stream;
-        let Command { command, expected, metadata } = self;
+        let Command { command, terms: Terms { expected, metadata }, .. } = self;
         if !expected.accepts(before) {
             return Performed::Answered(Err(Error::Conflict { stream: stream.clone(), expected, actual: before }));
         }
@@ -95,7 +131,7 @@ impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
         let (events, reply) = decision.into_parts();
         if events.is_empty() {
             instance.stage = Stage::Reply;
-            return Performed::Answered(Ok(reply(&instance.state)));
+            return Performed::Answered(Ok(F::answer(reply(&instance.state), before)));
         }
         let encoded = match EncodedEvents::encode(&events, config.codec, &config.limits) {
             Ok(encoded) => encoded,
@@ -115,7 +151,7 @@ impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
         instance.stage = Stage::Apply;
         events.iter().for_each(|event| instance.state.apply(event));
         instance.stage = Stage::Reply;
-        let output = reply(&instance.state);
+        let output = F::answer(reply(&instance.state), after);
         instance.version = after;
         let commit = Commit { expected: before.into(), events: encoded, metadata: metadata_bytes };
         Performed::Decided { output, commit }
@@ -134,19 +170,40 @@ fn not_encoded<A: Aggregate>(instance: &Instance<A>, error: EncodeError) -> Erro
     }
 }
 
-/// Looks at the state.
-pub(crate) struct Read<F>(pub(crate) F);
+/// Looks at the state, to be answered in the form `F`.
+pub(crate) struct Read<L, F> {
+    look: L,
+    answer: PhantomData<fn() -> F>,
+}
 
-impl<A, F, T> Work<A> for Read<F>
+impl<L, F> Read<L, F> {
+    pub(crate) fn new(look: L) -> Self {
+        Read { look, answer: PhantomData }
+    }
+
+    /// The same, to be answered in another form.
+    pub(crate) fn map_answer<G>(self) -> Read<L, G> {
+        Read::new(self.look)
+    }
+}
+
+impl<A, L, T, F> Work<A> for Read<L, F>
 where
     A: Aggregate,
-    F: FnOnce(&A, onefold_core::StreamVersion) -> T + Send + 'static,
+    L: FnOnce(&A, StreamVersion) -> T + Send + 'static,
     T: Send + 'static,
+    F: Answering<T>,
 {
-    type Output = T;
+    type Output = F::Output;
+    const TELLS_PLACE: bool = F::TELLS_PLACE;
 
-    async fn perform(self, instance: &mut Instance<A>, _: &Call<A, Self>, _: Runner) -> Performed<A, T> {
+    fn place(output: &mut F::Output, place: Appended) {
+        F::place(output, place);
+    }
+
+    async fn perform(self, instance: &mut Instance<A>, _: &Call<A, Self>, _: Runner) -> Performed<A, F::Output> {
         instance.stage = Stage::Read;
-        Performed::Answered(Ok((self.0)(&instance.state, instance.version)))
+        let seen = (self.look)(&instance.state, instance.version);
+        Performed::Answered(Ok(F::answer(seen, instance.version)))
     }
 }
