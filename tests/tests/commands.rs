@@ -3,7 +3,9 @@
 use std::error::Error as StdError;
 
 use futures_util::TryStreamExt;
-use onefold::{Aggregates, Error, ExpectedVersion, MemoryJournal, Runtime};
+use onefold::{
+    Aggregate, Aggregates, Context, Decision, Error, Event, ExpectedVersion, Handle, MemoryJournal, Merge, Runtime,
+};
 use onefold_bank::Money;
 use onefold_bank::domain::{Account, Deposit, Holder, Open};
 
@@ -57,5 +59,72 @@ async fn expected_versions() -> Outcome {
 
     let fresh = accounts.ask("bob", Open { owner: "Bob".to_owned() }).expect_version(ExpectedVersion::NoStream);
     fresh.await?;
+    Ok(())
+}
+
+/// Somebody's phone and e-mail.
+#[derive(Default)]
+struct Contact {
+    phone: String,
+    email: String,
+}
+
+#[derive(Event)]
+#[event(prefix = "contact")]
+enum ContactEvent {
+    PhoneChanged { phone: String },
+    EmailChanged { email: String },
+}
+
+struct ChangePhone(String);
+struct ChangeEmail(String);
+
+impl Aggregate for Contact {
+    const TYPE: &'static str = "contact";
+    type Event = ContactEvent;
+    type Rejection = std::convert::Infallible;
+    type Services = ();
+
+    fn apply(&mut self, event: &ContactEvent) {
+        match event {
+            ContactEvent::PhoneChanged { phone } => self.phone.clone_from(phone),
+            ContactEvent::EmailChanged { email } => self.email.clone_from(email),
+        }
+    }
+}
+
+impl Handle<ChangePhone> for Contact {
+    type Reply = String;
+
+    async fn handle(&self, change: ChangePhone, _: &Context<Self>) -> Result<Decision<Self, String>, Self::Rejection> {
+        let event = ContactEvent::PhoneChanged { phone: change.0 };
+        Ok(self.emit(event).reply(|contact| format!("{}, {}", contact.phone, contact.email)))
+    }
+}
+
+impl Handle<ChangeEmail> for Contact {
+    type Reply = ();
+
+    async fn handle(&self, change: ChangeEmail, _: &Context<Self>) -> Result<Decision<Self, ()>, Self::Rejection> {
+        Ok(self.emit(ContactEvent::EmailChanged { email: change.0 }))
+    }
+}
+
+impl Merge<ChangePhone> for Contact {
+    fn merges(_: &ChangePhone, missed: &[ContactEvent]) -> bool {
+        missed.iter().all(|event| matches!(event, ContactEvent::EmailChanged { .. }))
+    }
+}
+
+#[tokio::test]
+async fn merging() -> Outcome {
+    let runtime = Runtime::builder(MemoryJournal::new()).aggregate::<Contact>(()).start().await?;
+    let contacts = runtime.aggregates::<Contact>()?;
+    contacts.ask("ada", ChangePhone("1".into())).await?;
+    contacts.ask("ada", ChangeEmail("ada@example.org".into())).await?;
+    let merged = contacts.ask("ada", ChangePhone("2".into())).expect_version(1u64).or_merge().with_receipt().await?;
+    assert_eq!((merged.reply.as_str(), merged.version.get()), ("2, ada@example.org", 3));
+    let conflict = contacts.ask("ada", ChangePhone("3".into())).expect_version(1u64).or_merge().await;
+    assert!(matches!(conflict, Err(Error::Conflict { .. })));
     Ok(())
 }

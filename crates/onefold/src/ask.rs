@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use onefold_core::{CommandId, CorrelationId, ExpectedVersion, Handle, Metadata, Timestamp};
+use onefold_core::{CommandId, CorrelationId, ExpectedVersion, Handle, Merge, Metadata, Timestamp};
 use pin_project_lite::pin_project;
 
 pub use self::read::ReadState;
@@ -33,7 +33,7 @@ pin_project! {
         F: Answering<A::Reply>,
     {
         #[pin]
-        sending: Sending<A, Command<C, F>>,
+        sending: Sending<A, Command<A, C, F>>,
     }
 }
 
@@ -60,9 +60,31 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Ask<A, C, F> {
         self
     }
 
-    /// Decides only if the aggregate is at this version; otherwise the answer is [`Error::Conflict`].
+    /// Decides only if the aggregate is at this version; otherwise the answer is [`Error::Conflict`], surely nothing was
+    /// stored, and [`events(id, expected)`](crate::Aggregates::events) are what was missed.
     pub fn expect_version(mut self, expected: impl Into<ExpectedVersion>) -> Self {
         self.edit(|terms| terms.expected = expected.into());
+        self
+    }
+
+    /// With a stale [`expect_version`](Ask::expect_version), looks at the events that were missed, and goes ahead if
+    /// [`Merge::merges`] says that they do not speak against the command.
+    ///
+    /// The command then meets the aggregate as it is, as if it had been sent without an expectation. What was missed is
+    /// looked at when it is durable, and read back from the journal: the aggregate decides nothing else meanwhile, so merging
+    /// costs it a sync if something was in flight, and a read. That has to be done within
+    /// [`handler_timeout`](crate::Config::handler_timeout).
+    ///
+    /// It is [`Error::Conflict`] all the same if the aggregate is not as far as the expected version, if more was missed than
+    /// [`missed_events_max`](crate::Config::missed_events_max) or [`missed_bytes_max`](crate::Config::missed_bytes_max), and
+    /// of course if `merges` says no.
+    pub fn or_merge(mut self) -> Self
+    where
+        A: Merge<C>,
+    {
+        if let Some(work) = &mut self.sending.work {
+            work.or_merge(A::merges);
+        }
         self
     }
 

@@ -8,6 +8,11 @@ pub(crate) fn command_span(stream: &StreamId, version: StreamVersion) -> Span {
     tracing::debug_span!("onefold.command", stream = %stream, version = version.get())
 }
 
+/// Looking at what a command missed that was sent on an older version.
+pub(crate) fn merge_span(stream: &StreamId, seen: StreamVersion, version: StreamVersion) -> Span {
+    tracing::debug_span!("onefold.merge", stream = %stream, seen = seen.get(), version = version.get())
+}
+
 /// Bringing back one instance.
 pub(crate) fn recovery_span(stream: &StreamId) -> Span {
     tracing::debug_span!("onefold.recovery", stream = %stream)

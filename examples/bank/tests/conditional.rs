@@ -104,6 +104,24 @@ fn edits_of_a_holder_demand_the_version_that_they_were_made_on() {
 }
 
 #[test]
+fn edits_of_different_things_merge_and_of_the_same_conflict() {
+    let server = Server::start();
+    server.post("/holders/ada", REGISTER);
+    let edit = |what: &str, tag: &str, to: &str| {
+        let body = json!({ what: to }).to_string();
+        server.send("PUT", &format!("/holders/ada/{what}"), &[&format!("if-match: {tag}")], &body)
+    };
+    assert_eq!(seen(&edit("name", "\"1\"", "Ada King")), (200, Some("\"2\""), Some(2)));
+    let merged = edit("address", "\"1\"", "Surrey");
+    assert_eq!(seen(&merged), (200, Some("\"3\""), Some(3)), "the clerk had not seen the new name");
+    assert_eq!((&merged.body["name"], &merged.body["address"]), (&json!("Ada King"), &json!("Surrey")));
+    assert_eq!(seen(&edit("address", "\"1\"", "Paris")), (412, Some("\"3\""), Some(3)));
+    assert_eq!(seen(&edit("name", "\"1\"", "Ada Byron")), (412, Some("\"3\""), Some(3)));
+    assert_eq!(seen(&edit("name", "\"9\"", "Ada Byron")), (412, Some("\"3\""), Some(3)), "from the future");
+    server.stop();
+}
+
+#[test]
 fn of_two_clerks_with_the_same_form_one_wins() {
     let server = Server::start();
     server.post("/holders/ada", REGISTER);

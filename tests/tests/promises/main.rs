@@ -16,6 +16,7 @@ mod expected_version;
 mod faults;
 mod faults_of_opening;
 mod limits;
+mod merging;
 mod messages;
 mod metadata;
 mod neighbours;

@@ -3,6 +3,7 @@
 //! A failure up to encoding costs nothing but itself. From applying on the state is ahead of the journal; a panic there
 //! discards it, before anything was handed to the journal.
 
+mod missed;
 mod supervised;
 
 use std::future::Future;
@@ -11,6 +12,7 @@ use std::marker::PhantomData;
 use onefold_core::journal::{Appended, EncodeError, EncodedEvents};
 use onefold_core::{Aggregate, ExpectedVersion, Handle, Metadata, StreamVersion};
 
+pub(crate) use self::missed::Merges;
 use self::supervised::{End, Supervised};
 use super::call::{Call, Submitted};
 use super::instance::{Instance, Stage};
@@ -63,25 +65,42 @@ pub(crate) struct Terms {
 }
 
 /// A command with its surroundings, to be answered in the form `F`.
-pub(crate) struct Command<C, F> {
+pub(crate) struct Command<A: Aggregate, C, F> {
     command: C,
     pub(crate) terms: Terms,
+    /// What few commands have: apart, so that the others do not carry the room for it.
+    extras: Option<Box<Extras<A, C>>>,
     answer: PhantomData<fn() -> F>,
 }
 
-impl<C, F> Command<C, F> {
+/// What a command was told beyond its terms.
+struct Extras<A: Aggregate, C> {
+    /// Whether it may go ahead on another version than it expects.
+    merges: Option<Merges<A, C>>,
+}
+
+impl<A: Aggregate, C, F> Command<A, C, F> {
     pub(crate) fn new(command: C) -> Self {
-        Command { command, terms: Terms::default(), answer: PhantomData }
+        Command { command, terms: Terms::default(), extras: None, answer: PhantomData }
     }
 
     /// The same, to be answered in another form.
-    pub(crate) fn map_answer<G>(self) -> Command<C, G> {
-        let Command { command, terms, answer: _ } = self;
-        Command { command, terms, answer: PhantomData }
+    pub(crate) fn map_answer<G>(self) -> Command<A, C, G> {
+        let Command { command, terms, extras, answer: _ } = self;
+        Command { command, terms, extras, answer: PhantomData }
+    }
+
+    /// Lets it go ahead on another version than it expects, if `merges` says so.
+    pub(crate) fn or_merge(&mut self, merges: Merges<A, C>) {
+        self.extras().merges = Some(merges);
+    }
+
+    fn extras(&mut self) -> &mut Extras<A, C> {
+        self.extras.get_or_insert_with(|| Box::new(Extras { merges: None }))
     }
 }
 
-impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Command<C, F> {
+impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Command<A, C, F> {
     type Output = F::Output;
     const TELLS_PLACE: bool = F::TELLS_PLACE;
 
@@ -93,15 +112,27 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Comman
         self,
         instance: &mut Instance<A>,
         call: &Call<A, Self>,
-        runner: Runner,
+        mut runner: Runner,
     ) -> Performed<A, F::Output> {
         instance.stage = Stage::Handle;
         let before = instance.version;
-        let stream = &instance.slot.stream;
-        let Command { command, terms: Terms { expected, metadata }, .. } = self;
+        let Command { command, terms: Terms { expected, metadata }, extras, .. } = self;
         if !expected.accepts(before) {
-            return Performed::Answered(Err(Error::Conflict { stream: stream.clone(), expected, actual: before }));
+            let goes_ahead = match extras.as_ref().and_then(|extras| extras.merges) {
+                // Boxed: it is rare.
+                Some(merges) => match Box::pin(missed::look(instance, expected, call.deadline, &mut runner)).await {
+                    Ok(missed) => missed.is_some_and(|missed| merges(&command, &missed)),
+                    Err(error) => return Performed::Failed(error),
+                },
+                None => false,
+            };
+            if !goes_ahead {
+                let (stream, actual) = (instance.slot.stream.clone(), before);
+                return Performed::Answered(Err(Error::Conflict { stream, expected, actual }));
+            }
+            instance.stage = Stage::Handle;
         }
+        let stream = &instance.slot.stream;
         let config = &instance.slot.shared.config;
         let mut metadata_bytes = Vec::with_capacity(32);
         if let Err(what) = metadata.encode(&config.limits, &mut metadata_bytes) {
@@ -117,16 +148,11 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Comman
         instance.context.prepare(before, metadata);
         let handling = async { instance.state.handle(command, &instance.context).await };
         let span = crate::telemetry::command_span(stream, before);
-        let decision = match Supervised::new(handling, &instance.slot, scope, span, call.deadline, runner).await {
+        let supervised = Supervised::new(handling, &instance.slot, Some(scope), span, call.deadline, &mut runner);
+        let decision = match supervised.await {
             End::Returned(Ok(decision)) => decision,
             End::Returned(Err(rejection)) => return Performed::Answered(Err(Error::Rejected(rejection))),
-            End::TimedOut => {
-                let limit = config.handler_timeout;
-                return failed(instance, NotStoredReason::HandlerTimeout { limit });
-            }
-            End::DeadlinePassed => return failed(instance, NotStoredReason::DeadlinePassed),
-            End::Superseded => return failed(instance, NotStoredReason::Superseded),
-            End::Closed => return failed(instance, NotStoredReason::ShuttingDown),
+            ended => return failed(instance, ended.reason(config)),
         };
         let (events, reply) = decision.into_parts();
         if events.is_empty() {

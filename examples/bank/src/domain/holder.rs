@@ -6,11 +6,13 @@
 //!   ChangeAddress ──▶ └────────┘ ──▶ AddressChanged    nothing, if it is so already
 //!   LookAtHolder ──▶   (no event)  ──▶ the holder
 //! ```
+//!
+//! What the two edits miss of each other does not matter to them: see the two implementations of [`Merge`].
 
 #[cfg(test)]
 mod tests;
 
-use onefold::{Aggregate, AggregateId, Context, Decision, Event, Handle};
+use onefold::{Aggregate, AggregateId, Context, Decision, Event, Handle, Merge};
 use serde::{Deserialize, Serialize};
 
 /// An account holder. Before they are registered they have no name.
@@ -189,6 +191,19 @@ impl Handle<ChangeAddress> for Holder {
             true => Ok(self.reply(Holder::clone)),
             false => Ok(self.emit(HolderEvent::AddressChanged { address }).reply(Holder::clone)),
         }
+    }
+}
+
+/// A new name and a new address go together, however many; two new names do not, and being registered comes before both.
+impl Merge<ChangeName> for Holder {
+    fn merges(_: &ChangeName, missed: &[HolderEvent]) -> bool {
+        missed.iter().all(|event| matches!(event, HolderEvent::AddressChanged { .. }))
+    }
+}
+
+impl Merge<ChangeAddress> for Holder {
+    fn merges(_: &ChangeAddress, missed: &[HolderEvent]) -> bool {
+        missed.iter().all(|event| matches!(event, HolderEvent::NameChanged { .. }))
     }
 }
 

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, put};
-use onefold::{Ask, Handle, Receipt};
+use onefold::{Merge, Receipt};
 use serde::{Deserialize, Serialize};
 
 use super::precondition::Tagged;
@@ -71,8 +71,7 @@ async fn change_name(
     terms: Terms,
     Body(Name { name }): Body<Name>,
 ) -> Answer {
-    let ask = app.holders.ask(&id, ChangeName { name });
-    change(&app, id, ask, &terms).await
+    change(&app, id, ChangeName { name }, &terms).await
 }
 
 async fn change_address(
@@ -81,18 +80,17 @@ async fn change_address(
     terms: Terms,
     Body(Address { address }): Body<Address>,
 ) -> Answer {
-    let ask = app.holders.ask(&id, ChangeAddress { address });
-    change(&app, id, ask, &terms).await
+    change(&app, id, ChangeAddress { address }, &terms).await
 }
 
-/// An edit, on a version that must be named.
-async fn change<C>(app: &App, id: String, ask: Ask<Holder, C>, terms: &Terms) -> Answer
+/// An edit, on a version that must be named. It goes ahead on a newer one if what came in between has nothing to do with it.
+async fn change<C>(app: &App, id: String, edit: C, terms: &Terms) -> Answer
 where
-    Holder: Handle<C, Reply = Holder>,
+    Holder: Merge<C, Reply = Holder>,
     C: Send + 'static,
 {
     terms.require_precondition()?;
-    let receipt = answered(&app.holders, &id, ask, terms).await?;
+    let receipt = answered(&app.holders, &id, app.holders.ask(&id, edit).or_merge(), terms).await?;
     Ok(shown(StatusCode::OK, id, receipt))
 }
 

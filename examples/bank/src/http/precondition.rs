@@ -2,7 +2,7 @@
 //!
 //! | header | the command is decided only if |
 //! |---|---|
-//! | `If-Match: "7"` | the aggregate is at version 7 |
+//! | `If-Match: "7"` | the aggregate is at version 7, or what came since does not conflict, on routes that merge |
 //! | `If-Match: *` | there is such an aggregate |
 //! | `If-None-Match: *` | there is none yet |
 //!

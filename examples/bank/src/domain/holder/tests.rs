@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use onefold::{Aggregate as _, AggregateId, Context, Handle, SystemClock};
+use onefold::{Aggregate as _, AggregateId, Context, Handle, Merge as _, SystemClock};
 
 use super::HolderEvent::{AddressChanged, NameChanged, Registered};
 use super::HolderRejection::{AlreadyRegistered, Blank, NotRegistered};
@@ -66,4 +66,25 @@ fn changes_what_changes() {
     assert_eq!(when(&[registered()], address(" ")), Err(Blank { holder: ada(), what: "an address" }));
     assert_eq!(when(&[registered()], address("Surrey")), Ok((vec![moved.clone()], holder("Ada", "Surrey"))));
     assert_eq!(when(&[registered(), moved], address("Surrey")), Ok((vec![], holder("Ada", "Surrey"))));
+}
+
+/// Every edit against every history of up to three missed events.
+#[test]
+fn edits_merge_with_what_has_nothing_to_do_with_them() {
+    let one = |number: u8| match number {
+        0 => registered(),
+        1 => NameChanged { name: "Ada King".into() },
+        _ => AddressChanged { address: "Surrey".into() },
+    };
+    let (name, address) = (ChangeName { name: "Ada Byron".into() }, ChangeAddress { address: "Paris".into() });
+    for length in 1..=3u32 {
+        for code in 0..3u8.pow(length) {
+            let missed: Vec<_> = (0..length).map(|place| one(code / 3u8.pow(place) % 3)).collect();
+            let only = |wanted: fn(&HolderEvent) -> bool| missed.iter().all(wanted);
+            let addresses = only(|event| matches!(event, AddressChanged { .. }));
+            let names = only(|event| matches!(event, NameChanged { .. }));
+            assert_eq!(Holder::merges(&name, &missed), addresses, "a new name after {missed:?}");
+            assert_eq!(Holder::merges(&address, &missed), names, "a new address after {missed:?}");
+        }
+    }
 }
