@@ -1,10 +1,12 @@
 //! What `docs/guide/commands.md` shows: its excerpts stand here, and run. The domain is the bank's.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use onefold::{
-    Aggregate, Aggregates, Context, Decision, Error, Event, ExpectedVersion, Handle, MemoryJournal, Merge, Runtime,
+    Aggregate, Aggregates, Context, Decision, Error, Event, ExpectedVersion, Handle, MemoryJournal, Merge, RetryPolicy,
+    Runtime,
 };
 use onefold_bank::Money;
 use onefold_bank::domain::{Account, Deposit, Holder, Open};
@@ -126,5 +128,16 @@ async fn merging() -> Outcome {
     assert_eq!((merged.reply.as_str(), merged.version.get()), ("2, ada@example.org", 3));
     let conflict = contacts.ask("ada", ChangePhone("3".into())).expect_version(1u64).or_merge().await;
     assert!(matches!(conflict, Err(Error::Conflict { .. })));
+    Ok(())
+}
+
+#[tokio::test]
+async fn retries() -> Outcome {
+    let (_runtime, accounts, _) = bank().await?;
+    let amount = money(100);
+    let policy = RetryPolicy { attempts: 3, ..RetryPolicy::default() };
+    let ask = accounts.ask("ada", Deposit { amount }).retry(policy).deadline(Duration::from_secs(5));
+    let deposited = ask.await?;
+    assert_eq!(deposited.balance, amount);
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The caller's side of a command: a hand-written future, `'static`, without a box of its own.
 
+mod policy;
 mod read;
+mod retry;
 mod sending;
 
 use std::fmt;
@@ -13,7 +15,9 @@ use std::time::Duration;
 use onefold_core::{CommandId, CorrelationId, ExpectedVersion, Handle, Merge, Metadata, Timestamp};
 use pin_project_lite::pin_project;
 
+pub use self::policy::{Jitter, RetryPolicy};
 pub use self::read::ReadState;
+use self::retry::Retry;
 use self::sending::{Asking, Sending};
 use crate::aggregate::execution::{Command, Terms};
 use crate::aggregate::kind::Kind;
@@ -88,6 +92,32 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Ask<A, C, F> {
         self
     }
 
+    /// Sends the command again when it surely was not stored and another attempt may help: after errors that are
+    /// [retry safe](Error::is_retry_safe), but for those that this runtime will not get over, which are those of a poisoned
+    /// journal and of a shutdown. Never after [`Error::OutcomeUnknown`]: it may have happened.
+    ///
+    /// All attempts together have the one [`deadline`](Ask::deadline): what is left of it is the next one's, and there is
+    /// none when nothing would be left. The last error is returned as it is. Each retry is a `tracing` event,
+    /// `onefold.retry`. The command keeps its id; its place in the order of commands is that of the attempt that succeeds.
+    ///
+    /// ```
+    /// # use onefold::*;
+    /// # async fn example<A: Handle<C>, C: Clone + Send + 'static>(accounts: Aggregates<A>, deposit: C) {
+    /// let policy = RetryPolicy { attempts: 3, ..RetryPolicy::default() };
+    /// let answer = accounts.ask("ada", deposit).retry(policy).await;
+    /// # }
+    /// ```
+    pub fn retry(mut self, policy: RetryPolicy) -> Self
+    where
+        C: Clone,
+    {
+        if let Some(work) = &mut self.sending.work {
+            work.copy_by(C::clone);
+        }
+        self.sending.retry = Some(Box::new(Retry::new(policy)));
+        self
+    }
+
     /// Ties the command to a purpose. Default: that of the command being handled, when asked from inside a handler;
     /// otherwise the command's own id.
     pub fn correlation(mut self, correlation: CorrelationId) -> Self {
@@ -125,10 +155,13 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Future for Ask<A, 
     }
 }
 
-/// Gives a command its identity, at its first poll.
+/// Gives a command its identity, at its first poll. It keeps it when it is sent again; but it is admitted anew.
 fn identify(metadata: &mut Metadata, shared: &Shared, asking: Asking, now: Timestamp) {
-    metadata.command_id = shared.next_command_id();
     metadata.timestamp = now;
+    if metadata.command_id != CommandId::default() {
+        return;
+    }
+    metadata.command_id = shared.next_command_id();
     if let Some((command_id, correlation_id)) = asking {
         metadata.causation_id = metadata.causation_id.or(Some(command_id));
         if metadata.correlation_id == CorrelationId::default() {

@@ -68,7 +68,7 @@ mod sync;
 mod telemetry;
 
 pub use aggregates::Aggregates;
-pub use ask::{Ask, ReadState};
+pub use ask::{Ask, Jitter, ReadState, RetryPolicy};
 pub use config::{Config, ConfigError};
 pub use error::{Error, ErrorKind, NotStored, NotStoredReason, OutcomeUnknown, Quarantined};
 pub use events::{EventStream, EventsError, RecordedEvent};

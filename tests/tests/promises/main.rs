@@ -31,6 +31,7 @@ mod receipts;
 mod reentrance;
 mod replay;
 mod residency;
+mod retrying;
 mod shutdown;
 mod single_instance;
 mod starting;

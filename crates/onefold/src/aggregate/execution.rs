@@ -30,6 +30,11 @@ pub(crate) trait Work<A: Aggregate>: Sized + Send + 'static {
 
     fn place(output: &mut Self::Output, place: Appended);
 
+    /// A copy for another attempt, if it was told how to make one.
+    fn again(&self) -> Option<Self> {
+        None
+    }
+
     fn perform(
         self,
         instance: &mut Instance<A>,
@@ -58,7 +63,7 @@ pub(crate) struct Commit {
 }
 
 /// On which terms a command is asked, and what is stored with it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Terms {
     pub(crate) expected: ExpectedVersion,
     pub(crate) metadata: Metadata,
@@ -77,6 +82,8 @@ pub(crate) struct Command<A: Aggregate, C, F> {
 struct Extras<A: Aggregate, C> {
     /// Whether it may go ahead on another version than it expects.
     merges: Option<Merges<A, C>>,
+    /// How to copy it for another attempt.
+    copy: Option<fn(&C) -> C>,
 }
 
 impl<A: Aggregate, C, F> Command<A, C, F> {
@@ -95,8 +102,13 @@ impl<A: Aggregate, C, F> Command<A, C, F> {
         self.extras().merges = Some(merges);
     }
 
+    /// Lets it be sent again.
+    pub(crate) fn copy_by(&mut self, copy: fn(&C) -> C) {
+        self.extras().copy = Some(copy);
+    }
+
     fn extras(&mut self) -> &mut Extras<A, C> {
-        self.extras.get_or_insert_with(|| Box::new(Extras { merges: None }))
+        self.extras.get_or_insert_with(|| Box::new(Extras { merges: None, copy: None }))
     }
 }
 
@@ -106,6 +118,12 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Comman
 
     fn place(output: &mut F::Output, place: Appended) {
         F::place(output, place);
+    }
+
+    fn again(&self) -> Option<Self> {
+        let Extras { merges, copy } = **self.extras.as_ref()?;
+        let (command, extras) = (copy?(&self.command), Some(Box::new(Extras { merges, copy })));
+        Some(Command { command, terms: self.terms.clone(), extras, answer: PhantomData })
     }
 
     async fn perform(

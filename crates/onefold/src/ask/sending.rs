@@ -1,8 +1,8 @@
-//! What a command and a read have in common at their caller's: sent at the first poll, then waited for.
+//! What a command and a read have in common at their caller's: sent at the first poll, then waited for; perhaps sent again.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use compact_str::CompactString;
@@ -10,6 +10,7 @@ use onefold_core::{Aggregate, CommandId, CorrelationId, Timestamp};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
+use super::retry::Retry;
 use crate::aggregate::call::Call;
 use crate::aggregate::execution::Work;
 use crate::aggregate::kind::Kind;
@@ -30,6 +31,7 @@ pin_project! {
         pub(super) work: Option<W>,
         call: Option<Arc<Call<A, W>>>,
         ticket: Option<Ticket>,
+        pub(super) retry: Option<Box<Retry<W>>>,
     }
 
     impl<A: Aggregate, W: Work<A>> PinnedDrop for Sending<A, W> {
@@ -50,16 +52,37 @@ pub(super) type Asking = Option<(CommandId, CorrelationId)>;
 
 impl<A: Aggregate, W: Work<A>> Sending<A, W> {
     pub(super) fn new(kind: Arc<Kind<A>>, id: &str, work: W) -> Self {
-        Sending { kind, id: CompactString::new(id), limit: None, work: Some(work), call: None, ticket: None }
+        let (id, work) = (CompactString::new(id), Some(work));
+        Sending { kind, id, limit: None, work, call: None, ticket: None, retry: None }
     }
 
     /// The same before its first poll, with other work.
     pub(super) fn map<V: Work<A>>(mut self, map: impl FnOnce(W) -> V) -> Sending<A, V> {
         let (kind, id, work) = (self.kind.clone(), std::mem::take(&mut self.id), self.work.take().map(map));
-        Sending { kind, id, limit: self.limit, work, call: None, ticket: None }
+        let retry = self.retry.take().map(|retry| Box::new(Retry::new(retry.policy)));
+        Sending { kind, id, limit: self.limit, work, call: None, ticket: None, retry }
     }
 
+    /// Sends, and waits for the answer; again after a failure, if that was asked for.
     pub(super) fn poll_with(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        prepare: impl Fn(&Shared, &mut W, Asking, Timestamp),
+    ) -> Poll<Result<W::Output, Error<A::Rejection>>> {
+        loop {
+            if let Some(retry) = self.as_mut().project().retry {
+                ready!(retry.poll_pause(cx));
+            }
+            let answer = ready!(self.as_mut().poll_attempt(cx, &prepare));
+            let this = self.as_mut().project();
+            let (Some(retry), Err(error)) = (this.retry, &answer) else { return Poll::Ready(answer) };
+            let Some(again) = retry.after(error, &this.kind.shared) else { return Poll::Ready(answer) };
+            crate::telemetry::retried(A::TYPE, this.id, again.attempt, error.kind(), again.pause);
+            *this.work = Some(again.work);
+        }
+    }
+
+    fn poll_attempt(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         prepare: impl FnOnce(&Shared, &mut W, Asking, Timestamp),
@@ -68,12 +91,15 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
         let shared = &this.kind.shared;
         if let Some(mut work) = this.work.take() {
             let now = Instant::now();
-            let deadline = instant::after(now, this.limit.unwrap_or(shared.config.deadline));
+            let mut deadline = instant::after(now, this.limit.unwrap_or(shared.config.deadline));
             let (scope, chain) = match Scope::current() {
                 Some((command, correlation, chain)) => (Some((command, correlation)), Some(chain)),
                 None => (None, None),
             };
             prepare(shared, &mut work, scope, shared.clock.now());
+            if let Some(retry) = this.retry {
+                deadline = retry.attempting(deadline, || work.again());
+            }
             match dispatch::send(this.kind, this.id, work, Times { now, deadline }, chain, cx) {
                 Ok(Sent(call)) => *this.call = Some(call),
                 Err(error) => return Poll::Ready(Err(error)),
