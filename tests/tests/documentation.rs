@@ -10,23 +10,35 @@ fn file(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-#[test]
-fn excerpts_in_the_embedding_guide_are_compiled_code() {
-    let examples = [
-        "embedding_axum.rs",
-        "embedding_tonic.rs",
-        "embedding_worker.rs",
-        "warehouse/article.rs",
-        "warehouse/service.rs",
-    ];
-    let code = examples.map(|example| file(&format!("tests/examples/{example}")));
-    let guide = file("docs/guide/embedding.md");
-    let excerpts: Vec<&str> = guide.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(excerpts.len() > 10, "the guide has excerpts");
+/// Every excerpt of a guide stands in one of the files, which are compiled.
+#[track_caller]
+fn check_excerpts(guide: &str, at_least: usize, sources: &[&str]) {
+    let code: Vec<String> = sources.iter().map(|source| file(source)).collect();
+    let text = file(guide);
+    let excerpts: Vec<&str> = text.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(excerpts.len() >= at_least, "{guide} has excerpts");
     for excerpt in excerpts {
         let found = code.iter().any(|code| code.contains(excerpt));
-        assert!(found, "docs/guide/embedding.md quotes what is in no example:\n{excerpt}");
+        assert!(found, "{guide} quotes what stands in none of {sources:?}:\n{excerpt}");
     }
+}
+
+#[test]
+fn excerpts_in_the_embedding_guide_are_compiled_code() {
+    let sources = [
+        "tests/examples/embedding_axum.rs",
+        "tests/examples/embedding_tonic.rs",
+        "tests/examples/embedding_worker.rs",
+        "tests/examples/warehouse/article.rs",
+        "tests/examples/warehouse/service.rs",
+        "examples/bank/src/http.rs",
+    ];
+    check_excerpts("docs/guide/embedding.md", 10, &sources);
+}
+
+#[test]
+fn excerpts_in_the_guide_to_commands_are_run() {
+    check_excerpts("docs/guide/commands.md", 3, &["tests/tests/commands.rs"]);
 }
 
 #[test]

@@ -111,3 +111,55 @@ pub trait Handle<C: Send + 'static>: Aggregate {
         cx: &Context<Self>,
     ) -> impl Future<Output = Result<Decision<Self, Self::Reply>, Self::Rejection>> + Send;
 }
+
+/// Which events do not speak against a command of type `C` that was sent without having seen them.
+///
+/// Two people edit one aggregate from the same version. The second one's command comes with a version that is stale by then,
+/// and is a conflict, unless what came in between has nothing to do with it: a new name and a new address go together, two
+/// new addresses do not. A command with this trait may be asked with `or_merge()`; without, a stale version always conflicts.
+///
+/// ```
+/// # use onefold_core::{Aggregate, Context, Decision, Handle, Merge};
+/// # use onefold_core::{CodecError, CodecId, DecodeError, Event, EventType, PayloadWriter};
+/// # pub enum Changed { Name(String), Address(String) }
+/// # impl Event for Changed {
+/// #     const TYPES: &'static [EventType] = &[EventType { name: "holder.changed", revision: 1 }];
+/// #     fn event_type(&self) -> EventType { Self::TYPES[0] }
+/// #     fn encode(&self, _: CodecId, _: &mut PayloadWriter<'_>) -> Result<(), CodecError> { Ok(()) }
+/// #     fn decode(_: &str, _: u16, _: CodecId, _: &[u8]) -> Result<Self, DecodeError> { Ok(Changed::Name(String::new())) }
+/// # }
+/// # #[derive(Default)]
+/// # struct Holder;
+/// # impl Aggregate for Holder {
+/// #     const TYPE: &'static str = "holder";
+/// #     type Event = Changed;
+/// #     type Rejection = std::convert::Infallible;
+/// #     type Services = ();
+/// #     fn apply(&mut self, _: &Changed) {}
+/// # }
+/// struct ChangeAddress(String);
+/// # impl Handle<ChangeAddress> for Holder {
+/// #     type Reply = ();
+/// #     async fn handle(&self, c: ChangeAddress, _: &Context<Self>) -> Result<Decision<Self, ()>, Self::Rejection> {
+/// #         Ok(self.emit(Changed::Address(c.0)))
+/// #     }
+/// # }
+///
+/// impl Merge<ChangeAddress> for Holder {
+///     fn merges(_: &ChangeAddress, missed: &[Changed]) -> bool {
+///         missed.iter().all(|event| matches!(event, Changed::Name(_)))
+///     }
+/// }
+///
+/// let move_house = ChangeAddress("Surrey".into());
+/// assert!(Holder::merges(&move_house, &[Changed::Name("Ada King".into())]));
+/// assert!(!Holder::merges(&move_house, &[Changed::Address("Paris".into())]));
+/// ```
+pub trait Merge<C: Send + 'static>: Handle<C> {
+    /// Whether `command` may be decided although its sender has not seen `missed`: the events from the version that it
+    /// expects, exclusive, up to the present one, in order; never none.
+    ///
+    /// It judges what the sender could not know, and no more: [`Handle::handle`] follows, on the state that includes what was
+    /// missed, and may still reject. Pure, and quick: the aggregate waits.
+    fn merges(command: &C, missed: &[Self::Event]) -> bool;
+}

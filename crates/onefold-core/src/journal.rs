@@ -79,7 +79,8 @@ use crate::{Checkpoint, StreamId, StreamVersion};
 ///     larger commit, 8 MiB.
 /// 12. MUST answer a stream that was never written as empty, not as an error.
 /// 13. MUST fail loudly on damage ([`ReadError::Damaged`]): nothing is skipped, nothing guessed.
-/// 14. MUST keep [`durable`](Journal::durable) no further than what reads show, and at the recovered end after a reopen.
+/// 14. MUST keep [`durable`](Journal::durable) no further than what reads show; at least as far as what was acknowledged,
+///     and as the heads that [`open`](Journal::open) gave; and at the recovered end after a reopen.
 ///
 /// Failing:
 ///

@@ -2,7 +2,7 @@
 //!
 //! This crate knows no actor, no thread pool and no disk. It holds
 //!
-//! * what a **user** writes: [`Aggregate`], [`Handle`], [`Event`], [`Decision`], [`Context`];
+//! * what a **user** writes: [`Aggregate`], [`Handle`], [`Merge`], [`Event`], [`Decision`], [`Context`];
 //! * the **words** that everything else is said in: [`StreamId`], [`StreamVersion`], [`ExpectedVersion`],
 //!   [`GlobalPosition`], [`CommitNumber`], [`Metadata`];
 //! * what a **store** implements: [`journal::Journal`], and [`journal::MemoryJournal`], which keeps it in memory;
@@ -24,7 +24,7 @@ mod metadata;
 mod stream;
 mod version;
 
-pub use aggregate::{Aggregate, Handle};
+pub use aggregate::{Aggregate, Handle, Merge};
 pub use checkpoint::Checkpoint;
 pub use clock::{Clock, SystemClock, Timestamp};
 #[cfg(feature = "json")]

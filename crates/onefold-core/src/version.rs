@@ -114,6 +114,23 @@ impl From<StreamVersion> for ExpectedVersion {
     }
 }
 
+/// The last version that whoever expects this can have seen, so that `accounts.events(id, expected)` gives what was missed:
+/// of [`Any`](ExpectedVersion::Any) and [`NoStream`](ExpectedVersion::NoStream) that is none, the version of an empty stream.
+///
+/// ```
+/// use onefold_core::{ExpectedVersion, StreamVersion};
+/// assert_eq!(StreamVersion::from(ExpectedVersion::from(7)), StreamVersion::new(7));
+/// assert_eq!(StreamVersion::from(ExpectedVersion::NoStream), StreamVersion::EMPTY);
+/// ```
+impl From<ExpectedVersion> for StreamVersion {
+    fn from(expected: ExpectedVersion) -> Self {
+        match expected {
+            ExpectedVersion::Any | ExpectedVersion::NoStream => StreamVersion::EMPTY,
+            ExpectedVersion::Exact(version) => version,
+        }
+    }
+}
+
 impl From<u64> for ExpectedVersion {
     fn from(version: u64) -> Self {
         ExpectedVersion::Exact(StreamVersion::new(version))

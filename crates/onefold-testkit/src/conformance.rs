@@ -184,6 +184,7 @@ macro_rules! __conformance_cases {
                 failures_leave_no_gap
                 streams_number_apart
                 durable_position_follows_the_acknowledgements
+                durable_position_is_never_behind_the_acknowledgements
                 durable_position_is_never_ahead_of_reads
             }
             reading {

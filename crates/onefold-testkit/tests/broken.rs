@@ -39,6 +39,7 @@ enum Defect {
     ListsAllTypes,
     DurableIsAhead,
     DurableStands,
+    DurableLags,
     ClosesWithoutEffect,
     ForgetsAtAKill,
     ForgetsAtAClose,
@@ -207,6 +208,18 @@ impl Journal for Broken {
                 receiver
             }
             Defect::DurableStands => self.durable.subscribe(),
+            Defect::DurableLags => {
+                let mut real = self.inner.durable();
+                let late = watch::Sender::new(DurablePosition::default());
+                let receiver = late.subscribe();
+                tokio::spawn(async move {
+                    loop {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        late.send_replace(*real.borrow_and_update());
+                    }
+                });
+                receiver
+            }
             _ => self.inner.durable(),
         }
     }
@@ -276,6 +289,7 @@ caught! {
     ListsAllTypes by lists_by_type_in_order
     DurableIsAhead by durable_position_is_never_ahead_of_reads
     DurableStands by durable_position_follows_the_acknowledgements
+    DurableLags by durable_position_is_never_behind_the_acknowledgements
     ClosesWithoutEffect by closed_journal_refuses_appends
     ForgetsAtAKill by acknowledged_survives_a_kill
     ForgetsAtAClose by acknowledged_survives_a_clean_close

@@ -1,4 +1,9 @@
-//! The caller's side of a command or a read: a hand-written future, `'static`, without a box of its own.
+//! The caller's side of a command: a hand-written future, `'static`, without a box of its own.
+
+mod policy;
+mod read;
+mod retry;
+mod sending;
 
 use std::fmt;
 use std::future::Future;
@@ -7,40 +12,51 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use compact_str::CompactString;
-use onefold_core::{Aggregate, CommandId, CorrelationId, ExpectedVersion, Handle, Metadata, StreamVersion};
+use onefold_core::{CommandId, CorrelationId, ExpectedVersion, Handle, Merge, Metadata, Timestamp};
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 
-use crate::aggregate::call::Call;
-use crate::aggregate::execution::{Command, Read, Work};
+pub use self::policy::{Jitter, RetryPolicy};
+pub use self::read::ReadState;
+use self::retry::Retry;
+use self::sending::{Asking, Sending};
+use crate::aggregate::execution::{Command, Terms};
 use crate::aggregate::kind::Kind;
-use crate::aggregate::scope::Scope;
-use crate::dispatch::{self, Sent, Times};
-use crate::error::{Error, NotStoredReason};
-use crate::instant;
-use crate::runtime::deadlines::Ticket;
+use crate::error::Error;
+use crate::receipt::{Answering, ReplyOnly, WithReceipt};
+use crate::runtime::shared::Shared;
 
 pin_project! {
-    /// A command on its way; resolves to its reply. See [`Aggregates::ask`](crate::Aggregates::ask).
+    /// A command on its way; resolves to its reply, or to a receipt with it. See
+    /// [`Aggregates::ask`](crate::Aggregates::ask).
     #[must_use = "a command is sent when its future is awaited"]
-    pub struct Ask<A, C>
+    pub struct Ask<A, C, F = ReplyOnly>
     where
         A: Handle<C>,
         C: Send,
         C: 'static,
+        F: Answering<A::Reply>,
     {
         #[pin]
-        sending: Sending<A, Command<C>>,
+        sending: Sending<A, Command<A, C, F>>,
     }
 }
 
 impl<A: Handle<C>, C: Send + 'static> Ask<A, C> {
     pub(crate) fn new(kind: Arc<Kind<A>>, id: &str, command: C) -> Self {
-        let work = Command { command, expected: ExpectedVersion::Any, metadata: Metadata::default() };
-        Ask { sending: Sending::new(kind, id, work) }
+        Ask { sending: Sending::new(kind, id, Command::new(command)) }
     }
 
+    /// Resolves to a [`Receipt`](crate::Receipt): the reply, with the version, the global position and the commit that it
+    /// stands at.
+    ///
+    /// A reply without events gets one too: the version that it was given from, and a position behind everything that it
+    /// depends on.
+    pub fn with_receipt(self) -> Ask<A, C, WithReceipt> {
+        Ask { sending: self.sending.map(Command::map_answer) }
+    }
+}
+
+impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Ask<A, C, F> {
     /// Waits at most this long, from the first poll on. What the error says then tells whether the command may still land:
     /// `NotStored` or `OutcomeUnknown`. Default: [`Config::deadline`](crate::Config::deadline).
     pub fn deadline(mut self, limit: Duration) -> Self {
@@ -48,188 +64,117 @@ impl<A: Handle<C>, C: Send + 'static> Ask<A, C> {
         self
     }
 
-    /// Decides only if the aggregate is at this version; otherwise the answer is [`Error::Conflict`].
+    /// Decides only if the aggregate is at this version; otherwise the answer is [`Error::Conflict`], surely nothing was
+    /// stored, and [`events(id, expected)`](crate::Aggregates::events) are what was missed.
     pub fn expect_version(mut self, expected: impl Into<ExpectedVersion>) -> Self {
-        self.edit(|work| work.expected = expected.into());
+        self.edit(|terms| terms.expected = expected.into());
+        self
+    }
+
+    /// With a stale [`expect_version`](Ask::expect_version), looks at the events that were missed, and goes ahead if
+    /// [`Merge::merges`] says that they do not speak against the command.
+    ///
+    /// The command then meets the aggregate as it is, as if it had been sent without an expectation. What was missed is
+    /// looked at when it is durable, and read back from the journal: the aggregate decides nothing else meanwhile, so merging
+    /// costs it a sync if something was in flight, and a read. That has to be done within
+    /// [`handler_timeout`](crate::Config::handler_timeout).
+    ///
+    /// It is [`Error::Conflict`] all the same if the aggregate is not as far as the expected version, if more was missed than
+    /// [`missed_events_max`](crate::Config::missed_events_max) or [`missed_bytes_max`](crate::Config::missed_bytes_max), and
+    /// of course if `merges` says no.
+    pub fn or_merge(mut self) -> Self
+    where
+        A: Merge<C>,
+    {
+        if let Some(work) = &mut self.sending.work {
+            work.or_merge(A::merges);
+        }
+        self
+    }
+
+    /// Sends the command again when it surely was not stored and another attempt may help: after errors that are
+    /// [retry safe](Error::is_retry_safe), but for those that this runtime will not get over, which are those of a poisoned
+    /// journal and of a shutdown. Never after [`Error::OutcomeUnknown`]: it may have happened.
+    ///
+    /// All attempts together have the one [`deadline`](Ask::deadline): what is left of it is the next one's, and there is
+    /// none when nothing would be left. The last error is returned as it is. Each retry is a `tracing` event,
+    /// `onefold.retry`. The command keeps its id; its place in the order of commands is that of the attempt that succeeds.
+    ///
+    /// ```
+    /// # use onefold::*;
+    /// # async fn example<A: Handle<C>, C: Clone + Send + 'static>(accounts: Aggregates<A>, deposit: C) {
+    /// let policy = RetryPolicy { attempts: 3, ..RetryPolicy::default() };
+    /// let answer = accounts.ask("ada", deposit).retry(policy).await;
+    /// # }
+    /// ```
+    pub fn retry(mut self, policy: RetryPolicy) -> Self
+    where
+        C: Clone,
+    {
+        if let Some(work) = &mut self.sending.work {
+            work.copy_by(C::clone);
+        }
+        self.sending.retry = Some(Box::new(Retry::new(policy)));
         self
     }
 
     /// Ties the command to a purpose. Default: that of the command being handled, when asked from inside a handler;
     /// otherwise the command's own id.
     pub fn correlation(mut self, correlation: CorrelationId) -> Self {
-        self.edit(|work| work.metadata.correlation_id = correlation);
+        self.edit(|terms| terms.metadata.correlation_id = correlation);
         self
     }
 
     /// Names the command that caused this one. Default: the command being handled, when asked from inside a handler.
     pub fn causation(mut self, causation: CommandId) -> Self {
-        self.edit(|work| work.metadata.causation_id = Some(causation));
+        self.edit(|terms| terms.metadata.causation_id = Some(causation));
         self
     }
 
     /// Adds an entry to the metadata, which is stored with the events.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.edit(|work| work.metadata.entries.set(key, value));
+        self.edit(|terms| terms.metadata.entries.set(key, value));
         self
     }
 
     /// Everything can be told until the first poll, which takes the future by value or pins it.
-    fn edit(&mut self, edit: impl FnOnce(&mut Command<C>)) {
+    fn edit(&mut self, edit: impl FnOnce(&mut Terms)) {
         if let Some(work) = &mut self.sending.work {
-            edit(work);
+            edit(&mut work.terms);
         }
     }
 }
 
-impl<A: Handle<C>, C: Send + 'static> Future for Ask<A, C> {
-    type Output = Result<A::Reply, Error<A::Rejection>>;
+impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Future for Ask<A, C, F> {
+    type Output = Result<F::Output, Error<A::Rejection>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().sending.poll_with(cx, |shared, work, scope, now_command| {
-            let metadata = &mut work.metadata;
-            metadata.command_id = shared.next_command_id();
-            metadata.timestamp = now_command;
-            if let Some((command_id, correlation_id)) = scope {
-                metadata.causation_id = metadata.causation_id.or(Some(command_id));
-                if metadata.correlation_id == CorrelationId::default() {
-                    metadata.correlation_id = correlation_id;
-                }
-            }
-            if metadata.correlation_id == CorrelationId::default() {
-                metadata.correlation_id = CorrelationId::from_u128(metadata.command_id.as_u128());
-            }
+        self.project().sending.poll_with(cx, |shared, work, asking, now| {
+            identify(&mut work.terms.metadata, shared, asking, now);
         })
     }
 }
 
-impl<A: Handle<C>, C: Send + 'static> fmt::Debug for Ask<A, C> {
+/// Gives a command its identity, at its first poll. It keeps it when it is sent again; but it is admitted anew.
+fn identify(metadata: &mut Metadata, shared: &Shared, asking: Asking, now: Timestamp) {
+    metadata.timestamp = now;
+    if metadata.command_id != CommandId::default() {
+        return;
+    }
+    metadata.command_id = shared.next_command_id();
+    if let Some((command_id, correlation_id)) = asking {
+        metadata.causation_id = metadata.causation_id.or(Some(command_id));
+        if metadata.correlation_id == CorrelationId::default() {
+            metadata.correlation_id = correlation_id;
+        }
+    }
+    if metadata.correlation_id == CorrelationId::default() {
+        metadata.correlation_id = CorrelationId::from_u128(metadata.command_id.as_u128());
+    }
+}
+
+impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> fmt::Debug for Ask<A, C, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ask").field("aggregate", &A::TYPE).field("id", &self.sending.id).finish_non_exhaustive()
-    }
-}
-
-type Look<A, T> = Box<dyn FnOnce(&A, StreamVersion) -> T + Send>;
-
-pin_project! {
-    /// A read on its way. See [`Aggregates::read`](crate::Aggregates::read).
-    #[must_use = "a read happens when its future is awaited"]
-    pub struct ReadState<A: Aggregate, T>
-    where
-        T: Send,
-        T: 'static,
-    {
-        #[pin]
-        sending: Sending<A, Read<Look<A, T>>>,
-    }
-}
-
-impl<A: Aggregate, T: Send + 'static> ReadState<A, T> {
-    pub(crate) fn new(kind: Arc<Kind<A>>, id: &str, look: Look<A, T>) -> Self {
-        ReadState { sending: Sending::new(kind, id, Read(look)) }
-    }
-
-    /// Waits at most this long, from the first poll on.
-    pub fn deadline(mut self, limit: Duration) -> Self {
-        self.sending.limit = Some(limit);
-        self
-    }
-}
-
-impl<A: Aggregate, T: Send + 'static> Future for ReadState<A, T> {
-    type Output = Result<T, Error<A::Rejection>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().sending.poll_with(cx, |_, _, _, _| ())
-    }
-}
-
-impl<A: Aggregate, T: Send + 'static> fmt::Debug for ReadState<A, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadState").field("aggregate", &A::TYPE).field("id", &self.sending.id).finish_non_exhaustive()
-    }
-}
-
-pin_project! {
-    /// Sends at the first poll, then waits for the answer or the deadline.
-    struct Sending<A: Aggregate, W: Work<A>> {
-        kind: Arc<Kind<A>>,
-        id: CompactString,
-        limit: Option<Duration>,
-        work: Option<W>,
-        call: Option<Arc<Call<A, W>>>,
-        ticket: Option<Ticket>,
-    }
-
-    impl<A: Aggregate, W: Work<A>> PinnedDrop for Sending<A, W> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let Some(ticket) = this.ticket.take() {
-                this.kind.shared.deadlines.leave(ticket);
-            }
-            if let Some(call) = this.call.take() {
-                call.abandon();
-            }
-        }
-    }
-}
-
-impl<A: Aggregate, W: Work<A>> Sending<A, W> {
-    fn new(kind: Arc<Kind<A>>, id: &str, work: W) -> Self {
-        Sending { kind, id: CompactString::new(id), limit: None, work: Some(work), call: None, ticket: None }
-    }
-
-    fn poll_with(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        prepare: impl FnOnce(
-            &crate::runtime::shared::Shared,
-            &mut W,
-            Option<(CommandId, CorrelationId)>,
-            onefold_core::Timestamp,
-        ),
-    ) -> Poll<Result<W::Output, Error<A::Rejection>>> {
-        let this = self.project();
-        let shared = &this.kind.shared;
-        if let Some(mut work) = this.work.take() {
-            let now = Instant::now();
-            let deadline = instant::after(now, this.limit.unwrap_or(shared.config.deadline));
-            let (scope, chain) = match Scope::current() {
-                Some((command, correlation, chain)) => (Some((command, correlation)), Some(chain)),
-                None => (None, None),
-            };
-            prepare(shared, &mut work, scope, shared.clock.now());
-            match dispatch::send(this.kind, this.id, work, Times { now, deadline }, chain, cx) {
-                Ok(Sent(call)) => *this.call = Some(call),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        let Some(call) = this.call else {
-            panic!("a completed future was polled again");
-        };
-        let answer = match call.poll_answer(cx) {
-            Poll::Ready(answer) => answer,
-            Poll::Pending => {
-                let reason = if shared.deadlines.has_ended() {
-                    NotStoredReason::ShuttingDown
-                } else if this.ticket.is_some() {
-                    if Instant::now() < call.deadline {
-                        return Poll::Pending;
-                    }
-                    NotStoredReason::DeadlinePassed
-                } else {
-                    *this.ticket = shared.deadlines.enter(call.deadline, call.clone());
-                    match this.ticket {
-                        Some(_) => return Poll::Pending,
-                        None => NotStoredReason::ShuttingDown,
-                    }
-                };
-                call.expire(reason)
-            }
-        };
-        if let Some(ticket) = this.ticket.take() {
-            shared.deadlines.leave(ticket);
-        }
-        *this.call = None;
-        Poll::Ready(answer)
     }
 }

@@ -50,6 +50,11 @@ pub struct Config {
     /// How many bytes admitted commands may take, by the size of their type and of the runtime's own record; those of one
     /// aggregate a sixteenth of it, or a single larger one. Default: 256 MiB. At the bound: `Overloaded`.
     pub admitted_bytes_max: usize,
+    /// How many missed events a command with a stale expected version is weighed against at most, when it asks for that by
+    /// [`or_merge`](crate::Ask::or_merge). Default: 256. At the bound: `Conflict`.
+    pub missed_events_max: usize,
+    /// How many stored bytes they may have. Default: 1 MiB. At the bound: `Conflict`.
+    pub missed_bytes_max: usize,
     /// How many commands an aggregate handles before it lets others run. Default: 64.
     pub turn_commands_max: u32,
     /// How many crashes of an aggregate within [`crash_window`](Config::crash_window) quarantine it. Default: 3.
@@ -81,6 +86,8 @@ impl Default for Config {
             admitted_per_aggregate_max: 4_096,
             admitted_max: 65_536,
             admitted_bytes_max: 256 * 1024 * 1024,
+            missed_events_max: 256,
+            missed_bytes_max: 1024 * 1024,
             turn_commands_max: 64,
             crashes_max: 3,
             crash_window: Duration::from_secs(60),
@@ -121,6 +128,8 @@ impl Config {
             ("resident_max", self.resident_max),
             ("residency_line_max", self.residency_line_max),
             ("admitted_per_aggregate_max", self.admitted_per_aggregate_max),
+            ("missed_events_max", self.missed_events_max),
+            ("missed_bytes_max", self.missed_bytes_max),
             ("turn_commands_max", self.turn_commands_max as usize),
             ("crashes_max", self.crashes_max as usize),
             ("crash_records_max", self.crash_records_max),

@@ -13,7 +13,7 @@ use onefold_core::{ExpectedVersion, InvalidId, StreamId, StreamVersion, TooLarge
 /// | `InvalidId`, `TooLarge`, `Encode` | no | no |
 /// | `Rejected` | no | no |
 /// | `Conflict` | no | no |
-/// | `Overloaded`, `DiskLow`, `NotStored` | no | yes, but for a caught panic or re-entrance |
+/// | `Overloaded`, `DiskLow`, `NotStored` | no | yes, but for a caught panic, re-entrance or what can't be read |
 /// | `Quarantined` | no | no |
 /// | `OutcomeUnknown` | perhaps | no |
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,7 +138,8 @@ impl<R> Error<R> {
         match self {
             Error::Overloaded { .. } | Error::DiskLow { .. } => true,
             Error::NotStored(error) => {
-                !matches!(error.reason, NotStoredReason::Panicked { .. } | NotStoredReason::Reentrant)
+                use NotStoredReason::{Panicked, Reentrant, Unreadable};
+                !matches!(error.reason, Panicked { .. } | Reentrant | Unreadable { .. })
             }
             _ => false,
         }
@@ -234,7 +235,7 @@ pub enum NotStoredReason {
     /// A panic was caught. The aggregate is rebuilt from its journal.
     #[error("{stage} panicked: {message}; correct the aggregate's code")]
     Panicked {
-        /// Where: `handle`, `apply`, `reply`, `read` or `weight`.
+        /// Where: `merge`, `handle`, `apply`, `reply`, `read` or `weight`.
         stage: &'static str,
         /// What the panic said; cut at 1 KiB.
         message: String,
@@ -254,6 +255,12 @@ pub enum NotStoredReason {
     /// The journal could not take it, for a passing reason.
     #[error("{reason}: try again")]
     Unavailable {
+        /// Why.
+        reason: String,
+    },
+    /// What a command with a stale expectation missed can't be read back: it is damaged, or this build does not know it.
+    #[error("what the command missed can't be read: {reason}; look at the aggregate's events")]
+    Unreadable {
         /// Why.
         reason: String,
     },

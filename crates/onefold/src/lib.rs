@@ -62,16 +62,18 @@ mod error;
 mod events;
 mod ids;
 mod instant;
+mod receipt;
 mod runtime;
 mod sync;
 mod telemetry;
 
 pub use aggregates::Aggregates;
-pub use ask::{Ask, ReadState};
+pub use ask::{Ask, Jitter, ReadState, RetryPolicy};
 pub use config::{Config, ConfigError};
 pub use error::{Error, ErrorKind, NotStored, NotStoredReason, OutcomeUnknown, Quarantined};
 pub use events::{EventStream, EventsError, RecordedEvent};
 pub use ids::IdStream;
+pub use receipt::{Answering, Receipt, ReplyOnly, WithReceipt};
 pub use runtime::{Health, NotRegistered, Runtime, RuntimeBuilder, RuntimeStats, ShutdownReport, StartError};
 
 pub use onefold_core::journal::{self, MemoryJournal};

@@ -1,11 +1,20 @@
 //! Every name of a span or event in one place, because dashboards depend on them. Fields never hold payloads.
 
+use std::time::Duration;
+
 use onefold_core::{StreamId, StreamVersion};
 use tracing::Span;
+
+use crate::error::ErrorKind;
 
 /// One command, from the start of its handler to its submission.
 pub(crate) fn command_span(stream: &StreamId, version: StreamVersion) -> Span {
     tracing::debug_span!("onefold.command", stream = %stream, version = version.get())
+}
+
+/// Looking at what a command missed that was sent on an older version.
+pub(crate) fn merge_span(stream: &StreamId, seen: StreamVersion, version: StreamVersion) -> Span {
+    tracing::debug_span!("onefold.merge", stream = %stream, seen = seen.get(), version = version.get())
 }
 
 /// Bringing back one instance.
@@ -26,6 +35,14 @@ pub(crate) fn append_span(stream: &StreamId, version: StreamVersion, events: u32
 /// An append failed; the instance is rebuilt.
 pub(crate) fn append_failed(stream: &StreamId, error: &(dyn std::error::Error + 'static)) {
     tracing::warn!(name: "onefold.append_failed", stream = %stream, error, "append failed, the instance is rebuilt");
+}
+
+/// A caller's command failed, surely was not stored, and will be sent again after a pause.
+pub(crate) fn retried(aggregate_type: &str, id: &str, attempt: u32, error: ErrorKind, pause: Duration) {
+    tracing::debug!(
+        name: "onefold.retry",
+        stream = %format_args!("{aggregate_type}/{id}"), attempt, ?error, ?pause, "command will be sent again"
+    );
 }
 
 /// Letting an instance go.

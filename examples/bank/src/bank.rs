@@ -1,4 +1,4 @@
-//! A bank: the accounts in one data directory, from opening the journal to closing it.
+//! A bank: the accounts and their holders in one data directory, from opening the journal to closing it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use onefold::{Aggregates, Runtime, SledJournal};
 
-use crate::domain::Account;
+use crate::domain::{Account, Holder};
 
 /// How long closing waits for commands that are still on their way.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
@@ -17,6 +17,7 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Bank {
     runtime: Arc<Runtime>,
     accounts: Aggregates<Account>,
+    holders: Aggregates<Holder>,
     backups: PathBuf,
 }
 
@@ -30,11 +31,11 @@ impl Bank {
         let directory = data.to_owned();
         // Opening reads the journal's tail and blocks meanwhile, which no async thread should.
         let journal = tokio::task::spawn_blocking(move || SledJournal::open(directory)).await?;
-        let runtime = Runtime::builder(journal?).aggregate::<Account>(()).start().await?;
-        let accounts = runtime.aggregates::<Account>()?;
+        let runtime = Runtime::builder(journal?).aggregate::<Account>(()).aggregate::<Holder>(()).start().await?;
+        let (accounts, holders) = (runtime.aggregates::<Account>()?, runtime.aggregates::<Holder>()?);
         let mut backups = data.canonicalize()?.into_os_string();
         backups.push("-backups");
-        Ok(Bank { runtime: Arc::new(runtime), accounts, backups: backups.into() })
+        Ok(Bank { runtime: Arc::new(runtime), accounts, holders, backups: backups.into() })
     }
 
     /// Puts backups into another directory than `<data>-backups`.
@@ -62,6 +63,11 @@ impl Bank {
     /// The accounts.
     pub fn accounts(&self) -> &Aggregates<Account> {
         &self.accounts
+    }
+
+    /// The accounts' holders.
+    pub fn holders(&self) -> &Aggregates<Holder> {
+        &self.holders
     }
 
     /// The runtime under the accounts.

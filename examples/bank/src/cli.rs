@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use onefold::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
-use crate::domain::Account;
+use crate::domain::{Account, Holder};
 use crate::scenario::Size;
 use crate::transfer::TransferError;
 use crate::{AccountError, Money};
@@ -187,13 +187,14 @@ pub async fn main(cli: Cli) -> ExitCode {
     }
 }
 
-/// onefold's own command line, which knows the accounts' events.
+/// onefold's own command line, which knows the bank's events.
 async fn journal(data: Option<PathBuf>, arguments: Vec<OsString>) -> ExitCode {
     let tool = onefold_cli::Cli::new()
         .name("bank journal")
         .journal_option("data")
         .default_journal(data.unwrap_or_else(|| commands::DEFAULT_DATA.into()))
-        .aggregate::<Account>();
+        .aggregate::<Account>()
+        .aggregate::<Holder>();
     // It blocks, which no async thread should.
     tokio::task::spawn_blocking(move || tool.run_from(arguments)).await.unwrap_or(ExitCode::FAILURE)
 }

@@ -2,6 +2,9 @@
 //!
 //! | request | body | answer |
 //! |---|---|---|
+//! | `POST /holders/{id}` | `{"name": "Ada", "address": "St James's Square"}` | 201 `{"id", "name", "address", "version"}` |
+//! | `GET /holders/{id}` | | 200 `{"id", "name", "address", "version"}` |
+//! | `PUT /holders/{id}/name`, `…/address` | `{"name": "Ada King"}`, `{"address": "…"}` | 200, the same; 428 without `If-Match` |
 //! | `POST /accounts/{id}` | `{"owner": "Ada"}` | 201 `{"id", "balance", "version"}` |
 //! | `POST /accounts/{id}/deposit`, `…/withdraw` | `{"amount": "12.34"}` | 200 `{"id", "balance", "version"}` |
 //! | `GET /accounts/{id}` | | 200 `{"id", "owner", "balance", "version"}` |
@@ -11,10 +14,15 @@
 //!
 //! Whoever may ask for a backup fills the disk: keep that path from clients that you do not trust.
 //!
-//! Amounts are decimal strings. `If-Match: "7"` makes a command conditional on the account's version, `X-Deadline-Ms: 500`
-//! bounds how long it may take. What goes wrong is a [`Problem`].
+//! Amounts are decimal strings. `X-Deadline-Ms: 500` bounds how long something may take. What goes wrong is a [`Problem`].
+//!
+//! Whatever tells a version has it as `ETag`, too: `"7"`. `If-Match: "7"` makes a command conditional on it, `If-Match: *` on
+//! there being such an account, `If-None-Match: *` on there being none: otherwise 412, with the actual version. A `GET` with
+//! the `If-None-Match` that it has already is answered 304.
 
 mod backups;
+mod holders;
+mod precondition;
 mod problem;
 mod request;
 
@@ -27,14 +35,15 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use onefold::{Aggregates, Handle, Runtime, StreamVersion};
+use onefold::{Aggregates, Ask, Handle, Runtime, StreamVersion};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
+use precondition::{Precondition, Tagged};
 pub use problem::Problem;
 use request::{Body, Parameters, Terms};
 
-use crate::domain::{Account, Deposit, Look, Open, Receipt, Withdraw};
+use crate::domain::{Account, AccountRejection, Deposit, Holder, Look, Open, Receipt, Withdraw};
 use crate::history::Entry;
 use crate::{Bank, Money};
 
@@ -74,23 +83,25 @@ pub async fn serve(
 
 /// The routes; embed them in a larger application as you like.
 pub fn router(bank: &Bank) -> Router {
-    let (accounts, runtime) = (bank.accounts().clone(), Arc::clone(bank.runtime()));
+    let (accounts, holders, runtime) = (bank.accounts().clone(), bank.holders().clone(), Arc::clone(bank.runtime()));
     let backups = bank.backups().into();
     Router::new()
         .route("/accounts/{id}", get(show).post(open))
         .route("/accounts/{id}/deposit", post(deposit))
         .route("/accounts/{id}/withdraw", post(withdraw))
         .route("/accounts/{id}/history", get(history))
+        .merge(holders::routes())
         .route("/health", get(health))
         .route("/backups/{name}", post(backups::make))
         .fallback(|| async { Problem::not_found("there is no such resource") })
-        .with_state(App { accounts, runtime, backups })
+        .with_state(App { accounts, holders, runtime, backups })
 }
 
 /// What the handlers share.
 #[derive(Clone)]
 struct App {
     accounts: Aggregates<Account>,
+    holders: Aggregates<Holder>,
     runtime: Arc<Runtime>,
     /// Where backups go.
     backups: Arc<std::path::Path>,
@@ -116,8 +127,8 @@ struct Balance {
 }
 
 impl Balance {
-    fn of(id: String, Receipt { balance, version }: Receipt) -> Json<Self> {
-        Json(Balance { id, owner: None, balance, version })
+    fn of(status: StatusCode, id: String, Receipt { balance, version }: Receipt) -> Tagged<Self> {
+        Tagged(status, version, Balance { id, owner: None, balance, version })
     }
 }
 
@@ -126,9 +137,9 @@ async fn open(
     Path(id): Path<String>,
     terms: Terms,
     Body(Opening { owner }): Body<Opening>,
-) -> Result<(StatusCode, Json<Balance>), Problem> {
-    let receipt = app.ask(&id, Open { owner }, &terms).await?;
-    Ok((StatusCode::CREATED, Balance::of(id, receipt)))
+) -> Result<Tagged<Balance>, Problem> {
+    let answer = answered(&app.accounts, &id, app.accounts.ask(&id, Open { owner }), &terms).await?;
+    Ok(Balance::of(StatusCode::CREATED, id, answer.reply))
 }
 
 async fn deposit(
@@ -136,9 +147,9 @@ async fn deposit(
     Path(id): Path<String>,
     terms: Terms,
     Body(Amount { amount }): Body<Amount>,
-) -> Result<Json<Balance>, Problem> {
-    let receipt = app.ask(&id, Deposit { amount }, &terms).await?;
-    Ok(Balance::of(id, receipt))
+) -> Result<Tagged<Balance>, Problem> {
+    let answer = answered(&app.accounts, &id, app.accounts.ask(&id, Deposit { amount }), &terms).await?;
+    Ok(Balance::of(StatusCode::OK, id, answer.reply))
 }
 
 async fn withdraw(
@@ -146,19 +157,19 @@ async fn withdraw(
     Path(id): Path<String>,
     terms: Terms,
     Body(Amount { amount }): Body<Amount>,
-) -> Result<Json<Balance>, Problem> {
-    let receipt = app.ask(&id, Withdraw { amount }, &terms).await?;
-    Ok(Balance::of(id, receipt))
+) -> Result<Tagged<Balance>, Problem> {
+    let answer = answered(&app.accounts, &id, app.accounts.ask(&id, Withdraw { amount }), &terms).await?;
+    Ok(Balance::of(StatusCode::OK, id, answer.reply))
 }
 
-async fn show(State(app): State<App>, Path(id): Path<String>, terms: Terms) -> Result<Json<Balance>, Problem> {
-    match app.ask(&id, Look, &terms).await? {
-        Some(statement) => {
-            let (balance, version) = (statement.balance, statement.version);
-            Ok(Json(Balance { id, owner: Some(statement.owner), balance, version }))
-        }
-        None => Err(Problem::not_found(format!("account {id} is not open"))),
-    }
+async fn show(State(app): State<App>, Path(id): Path<String>, terms: Terms) -> Result<Tagged<Balance>, Problem> {
+    let answer = answered(&app.accounts, &id, app.accounts.ask(&id, Look), &terms).await?;
+    let Some(statement) = answer.reply else {
+        return Err(Problem::not_found(format!("account {id} is not open")));
+    };
+    let (balance, version) = (statement.balance, answer.version);
+    let shown = Balance { id, owner: Some(statement.owner), balance, version };
+    Ok(Tagged(StatusCode::OK, version, shown).unless_known(&terms))
 }
 
 #[derive(Deserialize)]
@@ -175,7 +186,8 @@ async fn history(
     Parameters(page): Parameters<Page>,
 ) -> Result<Json<Vec<Entry>>, Problem> {
     let limit = page.limit.unwrap_or(HISTORY_LIMIT).min(HISTORY_LIMIT_MAX);
-    let events = app.accounts.events(&id, page.after).map_err(|error| Problem::of(&error.into(), false))?;
+    let events =
+        app.accounts.events(&id, page.after).map_err(|error| Problem::of::<AccountRejection>(&error.into(), false))?;
     let entries = events.take(limit).map_ok(Entry::from).try_collect::<Vec<_>>().await;
     let entries = entries.map_err(|error| Problem::unreadable(&error))?;
     match entries.is_empty() && page.after == 0 && limit > 0 {
@@ -190,20 +202,35 @@ async fn health(State(app): State<App>) -> (StatusCode, String) {
     (status, format!("{health:?}\n"))
 }
 
-impl App {
-    /// Asks an account, on the client's terms; an error becomes the answer.
-    async fn ask<C>(&self, id: &str, command: C, terms: &Terms) -> Result<<Account as Handle<C>>::Reply, Problem>
-    where
-        Account: Handle<C>,
-        C: Send + 'static,
-    {
-        let mut ask = self.accounts.ask(id, command);
-        if let Some(version) = terms.if_match {
-            ask = ask.expect_version(version);
+/// Asks on the client's terms; an error becomes the answer. The receipt tells the version for the `ETag`.
+async fn answered<A, C>(
+    aggregates: &Aggregates<A>,
+    id: &str,
+    mut ask: Ask<A, C>,
+    terms: &Terms,
+) -> Result<onefold::Receipt<A::Reply>, Problem>
+where
+    A: Handle<C>,
+    C: Send + 'static,
+{
+    match terms.precondition {
+        Precondition::Nothing => {}
+        Precondition::Expected(expected) => ask = ask.expect_version(expected),
+        // What exists never ceases to: looking first is as good as looking in the same breath.
+        Precondition::Exists => {
+            let mut version = aggregates.version(id);
+            if let Some(deadline) = terms.deadline {
+                version = version.deadline(deadline);
+            }
+            let version = version.await.map_err(|error| Problem::of(&error, false))?;
+            if version == StreamVersion::EMPTY {
+                return Err(Problem::precondition_failed(version, format!("there is no {}/{id}", A::TYPE)));
+            }
         }
-        if let Some(deadline) = terms.deadline {
-            ask = ask.deadline(deadline);
-        }
-        ask.await.map_err(|error| Problem::of(&error, terms.if_match.is_some()))
     }
+    if let Some(deadline) = terms.deadline {
+        ask = ask.deadline(deadline);
+    }
+    let conditional = terms.precondition != Precondition::Nothing;
+    ask.with_receipt().await.map_err(|error| Problem::of(&error, conditional))
 }

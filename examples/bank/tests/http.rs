@@ -18,7 +18,7 @@ fn an_account_lives_over_http() {
 
     let shown = server.get("/accounts/ada");
     let statement = json!({"id": "ada", "owner": "Ada Lovelace", "balance": "10.34", "version": 3});
-    assert_eq!((shown.status, shown.body), (200, statement));
+    assert_eq!((shown.status, shown.etag.as_deref(), shown.body), (200, Some("\"3\""), statement));
 
     let history = server.get("/accounts/ada/history");
     let said = |event: &serde_json::Value| (event["version"].as_u64(), event["event"].clone(), event["amount"].clone());

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use onefold::{Config, Error, ExpectedVersion, StreamVersion};
 
-use crate::support::{Add, Seen, SlowJournal, World, settle};
+use crate::support::{Add, Happened, Seen, SlowJournal, World, settle};
 
 /// Each kind of expectation, met and not met.
 #[tokio::test(start_paused = true)]
@@ -39,6 +40,31 @@ async fn one_of_many_with_the_same_expectation_wins() {
             assert!(matches!(error, Error::Conflict { actual, .. } if actual.get() == round + 1), "{error}");
         }
     }
+    world.end().await;
+}
+
+/// P7: a command with a stale expectation surely stored nothing, and what it missed is one look at the events away.
+#[tokio::test(start_paused = true)]
+async fn stale_expectation_stores_nothing_and_what_was_missed_can_be_read() {
+    let world = World::start().await;
+    let tallies = &world.tallies;
+    for amount in 1..=5 {
+        tallies.ask("a", Add(amount)).await.unwrap();
+    }
+    let stale = [(ExpectedVersion::NoStream, vec![1, 2, 3, 4, 5]), (2u64.into(), vec![3, 4, 5]), (9u64.into(), vec![])];
+    for (wrong, missed) in stale {
+        let conflict = tallies.ask("a", Add(100)).expect_version(wrong).await.unwrap_err();
+        assert!(conflict.is_surely_not_stored());
+        let Error::Conflict { expected, actual, .. } = conflict else { panic!("{conflict}") };
+        let events: Vec<_> = tallies.events("a", expected).unwrap().try_collect().await.unwrap();
+        let missed = missed.into_iter().map(|amount| Happened::Added { amount });
+        assert!(events.iter().map(|event| event.event.clone()).eq(missed), "{events:?}");
+        assert!(
+            events.iter().all(|event| event.version <= actual),
+            "what can be read now is what the conflict tells of"
+        );
+    }
+    assert_eq!(tallies.read_with_version("a", |tally, version| (tally.sum, version.get())).await, Ok((15, 5)));
     world.end().await;
 }
 

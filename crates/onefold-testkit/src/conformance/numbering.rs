@@ -6,7 +6,7 @@ use onefold_core::{Checkpoint, GlobalPosition};
 
 use super::Subject;
 use super::fixture::{Fixture, appended, conflict};
-use crate::submit_one;
+use crate::{TestEvent, part, submit_one};
 
 /// \[6] Conflicts, superseded appends and barriers use up no number.
 pub(super) async fn failures_leave_no_gap<S: Subject>(fixture: Fixture<S>) {
@@ -46,6 +46,27 @@ pub(super) async fn durable_position_follows_the_acknowledgements<S: Subject>(fi
     assert!(fixture.append(&session, 40, 0).await.is_ok());
     assert!(fixture.append(&session, 0, 3).await.is_err());
     assert_eq!(fixture.durable_from(20).await, (20, 40));
+}
+
+/// \[14] Who is told of a commit, or of a head, finds the durable position there already.
+pub(super) async fn durable_position_is_never_behind_the_acknowledgements<S: Subject>(fixture: Fixture<S>) {
+    let journal = fixture.journal();
+    let durable = || *journal.durable().borrow();
+    let session = fixture.session("a").await;
+    for round in 0..200 {
+        let told = fixture.append(&session, round, 1).await.expect("an append to a stream of one's own");
+        assert!(durable().commit >= told.commit, "{told:?} is acknowledged, {:?} is durable", durable());
+        assert!(durable().position >= told.position, "{told:?} is acknowledged, {:?} is durable", durable());
+        let barrier = fixture.append(&session, round + 1, 0).await.expect("a barrier");
+        assert!(durable().position >= barrier.position, "{barrier:?} is acknowledged, {:?} is durable", durable());
+    }
+    for round in 0..100 {
+        let (session, at) = (fixture.session("b").await, 2 * round);
+        let pending = fixture.submit([part(&session, at, &TestEvent::series([at + 1, at + 2]))]).await;
+        let head = fixture.head("b").await;
+        assert!(durable().position.get() >= 200 + head, "the head is at {head}, {:?} is durable", durable());
+        assert_eq!((head, pending.await.is_ok()), (at + 2, true));
+    }
 }
 
 /// \[1, 11] Whoever sees the durable position move can read up to it at once; it never goes back.

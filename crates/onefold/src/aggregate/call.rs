@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use crate::sync::Mutex;
-use onefold_core::journal::{Acknowledge, AppendOutcome};
+use onefold_core::journal::{Acknowledge, AppendOutcome, Appended};
 use onefold_core::{Aggregate, StreamVersion};
 use tokio::time::Instant;
 
@@ -205,20 +205,27 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         }
     }
 
-    /// Answers with `error`, or with what is held back. Leaves before the caller learns of it, so that a caller that asks
-    /// again finds its place free.
-    pub(crate) fn decide(&self, error: Option<Error<A::Rejection>>) {
+    /// Answers with an error, or with what is held back, which is told its place in the journal if it asks for that. Leaves
+    /// before the caller learns of it, so that a caller that asks again finds its place free.
+    pub(crate) fn decide(&self, outcome: Result<Option<Appended>, Error<A::Rejection>>) {
         let mut state = self.state.lock();
         let summon = self.leave(&mut state);
         let phase = std::mem::replace(&mut state.phase, Phase::Taken);
-        let (phase, dead) = match (phase, error) {
-            (phase @ (Phase::Queued(_) | Phase::Started | Phase::Submitted(_)), Some(error)) => {
+        let (phase, dead) = match (phase, outcome) {
+            (phase @ (Phase::Queued(_) | Phase::Started | Phase::Submitted(_)), Err(error)) => {
                 (Phase::Decided(Err(error)), Some(phase))
             }
-            (Phase::Submitted(Some(answer)), None) => (Phase::Decided(answer), None),
+            (Phase::Submitted(Some(mut answer)), Ok(place)) => {
+                if W::TELLS_PLACE
+                    && let (Ok(output), Some(place)) = (&mut answer, place)
+                {
+                    W::place(output, place);
+                }
+                (Phase::Decided(answer), None)
+            }
             (phase @ (Phase::Decided(_) | Phase::Taken | Phase::Cancelled), _) => (phase, None),
             // Only a bug in this crate gets here; the caller still gets an answer.
-            (phase, None) => {
+            (phase, Ok(_)) => {
                 (Phase::Decided(Err(Error::unknown(&self.slot.stream, None, "the answer was lost"))), Some(phase))
             }
         };
@@ -280,7 +287,7 @@ impl<A: Aggregate, W: Work<A>> Envelope<A> for Call<A, W> {
     }
 
     fn answer(&self, error: Error<A::Rejection>) {
-        self.decide(Some(error));
+        self.decide(Err(error));
     }
 }
 
@@ -312,7 +319,7 @@ impl<A: Aggregate, W: Work<A>> Release for Call<A, W> {
     fn release(self: Arc<Self>, outcome: AppendOutcome) {
         // IMPORTANT: the slot first. A caller that asks again must not find its own append still in flight.
         let was_sound = self.slot.decided(outcome.is_err());
-        let error = outcome.err().map(|error| {
+        let outcome = outcome.map(Some).map_err(|error| {
             crate::telemetry::append_failed(&self.slot.stream, &error);
             let submitted = self.state.lock().submitted;
             let version = |version| was_sound.then_some(version);
@@ -321,6 +328,6 @@ impl<A: Aggregate, W: Work<A>> Release for Call<A, W> {
                 false => Error::from_append(&self.slot.stream, version(submitted.before), error),
             }
         });
-        self.decide(error);
+        self.decide(outcome);
     }
 }

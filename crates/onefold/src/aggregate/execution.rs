@@ -3,23 +3,37 @@
 //! A failure up to encoding costs nothing but itself. From applying on the state is ahead of the journal; a panic there
 //! discards it, before anything was handed to the journal.
 
+mod missed;
 mod supervised;
 
 use std::future::Future;
+use std::marker::PhantomData;
 
-use onefold_core::journal::{EncodeError, EncodedEvents};
-use onefold_core::{Aggregate, ExpectedVersion, Handle, Metadata};
+use onefold_core::journal::{Appended, EncodeError, EncodedEvents};
+use onefold_core::{Aggregate, ExpectedVersion, Handle, Metadata, StreamVersion};
 
+pub(crate) use self::missed::Merges;
 use self::supervised::{End, Supervised};
 use super::call::{Call, Submitted};
 use super::instance::{Instance, Stage};
 use super::run::Runner;
 use super::scope::Scope;
 use crate::error::{Error, NotStoredReason};
+use crate::receipt::Answering;
 
 /// What a call does on an instance: a command, or a read.
 pub(crate) trait Work<A: Aggregate>: Sized + Send + 'static {
     type Output: Send + 'static;
+
+    /// Whether the answer tells its place in the journal: then `place` is called before it leaves.
+    const TELLS_PLACE: bool;
+
+    fn place(output: &mut Self::Output, place: Appended);
+
+    /// A copy for another attempt, if it was told how to make one.
+    fn again(&self) -> Option<Self> {
+        None
+    }
 
     fn perform(
         self,
@@ -48,24 +62,95 @@ pub(crate) struct Commit {
     pub(crate) metadata: Vec<u8>,
 }
 
-/// A command with its surroundings.
-pub(crate) struct Command<C> {
-    pub(crate) command: C,
+/// On which terms a command is asked, and what is stored with it.
+#[derive(Clone, Default)]
+pub(crate) struct Terms {
     pub(crate) expected: ExpectedVersion,
     pub(crate) metadata: Metadata,
 }
 
-impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
-    type Output = A::Reply;
+/// A command with its surroundings, to be answered in the form `F`.
+pub(crate) struct Command<A: Aggregate, C, F> {
+    command: C,
+    pub(crate) terms: Terms,
+    /// What few commands have: apart, so that the others do not carry the room for it.
+    extras: Option<Box<Extras<A, C>>>,
+    answer: PhantomData<fn() -> F>,
+}
 
-    async fn perform(self, instance: &mut Instance<A>, call: &Call<A, Self>, runner: Runner) -> Performed<A, A::Reply> {
+/// What a command was told beyond its terms.
+struct Extras<A: Aggregate, C> {
+    /// Whether it may go ahead on another version than it expects.
+    merges: Option<Merges<A, C>>,
+    /// How to copy it for another attempt.
+    copy: Option<fn(&C) -> C>,
+}
+
+impl<A: Aggregate, C, F> Command<A, C, F> {
+    pub(crate) fn new(command: C) -> Self {
+        Command { command, terms: Terms::default(), extras: None, answer: PhantomData }
+    }
+
+    /// The same, to be answered in another form.
+    pub(crate) fn map_answer<G>(self) -> Command<A, C, G> {
+        let Command { command, terms, extras, answer: _ } = self;
+        Command { command, terms, extras, answer: PhantomData }
+    }
+
+    /// Lets it go ahead on another version than it expects, if `merges` says so.
+    pub(crate) fn or_merge(&mut self, merges: Merges<A, C>) {
+        self.extras().merges = Some(merges);
+    }
+
+    /// Lets it be sent again.
+    pub(crate) fn copy_by(&mut self, copy: fn(&C) -> C) {
+        self.extras().copy = Some(copy);
+    }
+
+    fn extras(&mut self) -> &mut Extras<A, C> {
+        self.extras.get_or_insert_with(|| Box::new(Extras { merges: None, copy: None }))
+    }
+}
+
+impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Command<A, C, F> {
+    type Output = F::Output;
+    const TELLS_PLACE: bool = F::TELLS_PLACE;
+
+    fn place(output: &mut F::Output, place: Appended) {
+        F::place(output, place);
+    }
+
+    fn again(&self) -> Option<Self> {
+        let Extras { merges, copy } = **self.extras.as_ref()?;
+        let (command, extras) = (copy?(&self.command), Some(Box::new(Extras { merges, copy })));
+        Some(Command { command, terms: self.terms.clone(), extras, answer: PhantomData })
+    }
+
+    async fn perform(
+        self,
+        instance: &mut Instance<A>,
+        call: &Call<A, Self>,
+        mut runner: Runner,
+    ) -> Performed<A, F::Output> {
         instance.stage = Stage::Handle;
         let before = instance.version;
-        let stream = &instance.slot.stream;
-        let Command { command, expected, metadata } = self;
+        let Command { command, terms: Terms { expected, metadata }, extras, .. } = self;
         if !expected.accepts(before) {
-            return Performed::Answered(Err(Error::Conflict { stream: stream.clone(), expected, actual: before }));
+            let goes_ahead = match extras.as_ref().and_then(|extras| extras.merges) {
+                // Boxed: it is rare.
+                Some(merges) => match Box::pin(missed::look(instance, expected, call.deadline, &mut runner)).await {
+                    Ok(missed) => missed.is_some_and(|missed| merges(&command, &missed)),
+                    Err(error) => return Performed::Failed(error),
+                },
+                None => false,
+            };
+            if !goes_ahead {
+                let (stream, actual) = (instance.slot.stream.clone(), before);
+                return Performed::Answered(Err(Error::Conflict { stream, expected, actual }));
+            }
+            instance.stage = Stage::Handle;
         }
+        let stream = &instance.slot.stream;
         let config = &instance.slot.shared.config;
         let mut metadata_bytes = Vec::with_capacity(32);
         if let Err(what) = metadata.encode(&config.limits, &mut metadata_bytes) {
@@ -81,21 +166,16 @@ impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
         instance.context.prepare(before, metadata);
         let handling = async { instance.state.handle(command, &instance.context).await };
         let span = crate::telemetry::command_span(stream, before);
-        let decision = match Supervised::new(handling, &instance.slot, scope, span, call.deadline, runner).await {
+        let supervised = Supervised::new(handling, &instance.slot, Some(scope), span, call.deadline, &mut runner);
+        let decision = match supervised.await {
             End::Returned(Ok(decision)) => decision,
             End::Returned(Err(rejection)) => return Performed::Answered(Err(Error::Rejected(rejection))),
-            End::TimedOut => {
-                let limit = config.handler_timeout;
-                return failed(instance, NotStoredReason::HandlerTimeout { limit });
-            }
-            End::DeadlinePassed => return failed(instance, NotStoredReason::DeadlinePassed),
-            End::Superseded => return failed(instance, NotStoredReason::Superseded),
-            End::Closed => return failed(instance, NotStoredReason::ShuttingDown),
+            ended => return failed(instance, ended.reason(config)),
         };
         let (events, reply) = decision.into_parts();
         if events.is_empty() {
             instance.stage = Stage::Reply;
-            return Performed::Answered(Ok(reply(&instance.state)));
+            return Performed::Answered(Ok(F::answer(reply(&instance.state), before)));
         }
         let encoded = match EncodedEvents::encode(&events, config.codec, &config.limits) {
             Ok(encoded) => encoded,
@@ -115,7 +195,7 @@ impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
         instance.stage = Stage::Apply;
         events.iter().for_each(|event| instance.state.apply(event));
         instance.stage = Stage::Reply;
-        let output = reply(&instance.state);
+        let output = F::answer(reply(&instance.state), after);
         instance.version = after;
         let commit = Commit { expected: before.into(), events: encoded, metadata: metadata_bytes };
         Performed::Decided { output, commit }
@@ -134,19 +214,40 @@ fn not_encoded<A: Aggregate>(instance: &Instance<A>, error: EncodeError) -> Erro
     }
 }
 
-/// Looks at the state.
-pub(crate) struct Read<F>(pub(crate) F);
+/// Looks at the state, to be answered in the form `F`.
+pub(crate) struct Read<L, F> {
+    look: L,
+    answer: PhantomData<fn() -> F>,
+}
 
-impl<A, F, T> Work<A> for Read<F>
+impl<L, F> Read<L, F> {
+    pub(crate) fn new(look: L) -> Self {
+        Read { look, answer: PhantomData }
+    }
+
+    /// The same, to be answered in another form.
+    pub(crate) fn map_answer<G>(self) -> Read<L, G> {
+        Read::new(self.look)
+    }
+}
+
+impl<A, L, T, F> Work<A> for Read<L, F>
 where
     A: Aggregate,
-    F: FnOnce(&A, onefold_core::StreamVersion) -> T + Send + 'static,
+    L: FnOnce(&A, StreamVersion) -> T + Send + 'static,
     T: Send + 'static,
+    F: Answering<T>,
 {
-    type Output = T;
+    type Output = F::Output;
+    const TELLS_PLACE: bool = F::TELLS_PLACE;
 
-    async fn perform(self, instance: &mut Instance<A>, _: &Call<A, Self>, _: Runner) -> Performed<A, T> {
+    fn place(output: &mut F::Output, place: Appended) {
+        F::place(output, place);
+    }
+
+    async fn perform(self, instance: &mut Instance<A>, _: &Call<A, Self>, _: Runner) -> Performed<A, F::Output> {
         instance.stage = Stage::Read;
-        Performed::Answered(Ok((self.0)(&instance.state, instance.version)))
+        let seen = (self.look)(&instance.state, instance.version);
+        Performed::Answered(Ok(F::answer(seen, instance.version)))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use onefold_core::Aggregate;
 use onefold_core::ExpectedVersion;
-use onefold_core::journal::{Acknowledgement, Append, AppendPart, EncodedEvents, Journal};
+use onefold_core::journal::{Acknowledgement, Append, AppendPart, Appended, EncodedEvents, Journal};
 
 use super::call::Call;
 use super::execution::{Commit, Work};
@@ -26,13 +26,19 @@ pub(crate) fn release<A: Aggregate, W: Work<A>>(instance: &Instance<A>, call: Ar
         return submit(instance, call, expected, EncodedEvents::NONE, Vec::new());
     }
     if instance.session.is_live() {
-        call.decide(None);
+        call.decide(Ok(W::TELLS_PLACE.then(|| durable_end(instance))));
         return Ok(());
     }
     // Another runtime opened the stream: what is in memory may be old.
     instance.slot.break_down();
-    call.decide(Some(Error::not_stored(&instance.slot.stream, None, NotStoredReason::Superseded)));
+    call.decide(Err(Error::not_stored(&instance.slot.stream, None, NotStoredReason::Superseded)));
     Ok(())
+}
+
+/// Where an answer stands that has not been to the journal: behind everything that was acknowledged.
+fn durable_end<A: Aggregate>(instance: &Instance<A>) -> Appended {
+    let end = *instance.slot.shared.journal.durable().borrow();
+    Appended { commit: end.commit, position: end.position }
 }
 
 /// Hands a decision to the journal.

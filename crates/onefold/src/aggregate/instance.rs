@@ -39,6 +39,7 @@ impl<A: Aggregate> Instance<A> {
 /// The user's code that is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    Merge,
     Handle,
     Apply,
     Reply,
@@ -49,6 +50,7 @@ pub(crate) enum Stage {
 impl Stage {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Stage::Merge => "merge",
             Stage::Handle => "handle",
             Stage::Apply => "apply",
             Stage::Reply => "reply",

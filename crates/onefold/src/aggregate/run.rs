@@ -117,7 +117,7 @@ async fn execute<A: Aggregate, W: Work<A>>(call: &Call<A, W>, instance: &mut Ins
     if runner == Runner::Actor && Instant::now() >= call.deadline {
         // The caller's own timer may be late; a command whose deadline passed before it started never runs.
         let reason = NotStoredReason::DeadlinePassed;
-        call.decide(Some(Error::not_stored(&call.slot.stream, None, reason)));
+        call.decide(Err(Error::not_stored(&call.slot.stream, None, reason)));
         return Execution::Done;
     }
     let Some(work) = call.start() else { return Execution::Skipped };
@@ -130,7 +130,7 @@ async fn execute<A: Aggregate, W: Work<A>>(call: &Call<A, W>, instance: &mut Ins
     }
     match performed {
         Performed::Failed(error) => {
-            call.decide(Some(error));
+            call.decide(Err(error));
             Execution::Done
         }
         Performed::Cancelled => Execution::Done,
@@ -160,7 +160,7 @@ impl<A: Aggregate, W: Work<A>> Drop for Unfinished<'_, A, W> {
         if let Some(call) = self.0.take()
             && !std::thread::panicking()
         {
-            call.decide(Some(Error::not_stored(&call.slot.stream, None, NotStoredReason::ShuttingDown)));
+            call.decide(Err(Error::not_stored(&call.slot.stream, None, NotStoredReason::ShuttingDown)));
         }
     }
 }
@@ -175,7 +175,7 @@ fn crashed<A: Aggregate, W: Work<A>>(instance: &Instance<A>, call: &Call<A, W>, 
     instance.slot.break_down();
     let quarantined = instance.slot.strike(&format!("{stage} panicked: {message}"));
     let reason = NotStoredReason::Panicked { stage, message };
-    call.decide(Some(Error::not_stored(stream, version, reason)));
+    call.decide(Err(Error::not_stored(stream, version, reason)));
     if let Some(quarantined) = quarantined {
         instance.slot.fail_waiting(|| Error::Quarantined(Box::new(quarantined.clone())));
     }

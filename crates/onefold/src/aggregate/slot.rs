@@ -207,7 +207,8 @@ impl<A: Aggregate> Slot<A> {
         }
     }
 
-    async fn wait_until_durable(&self) {
+    /// Waits until nothing is in flight. With a broken state this never resolves.
+    pub(crate) async fn wait_until_durable(&self) {
         loop {
             let settled = self.settled.notified();
             {

@@ -61,8 +61,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Fixes what is otherwise random, for tests and simulations that must repeat exactly: the ids of commands, and which
-    /// instances are looked at for eviction.
+    /// Fixes what is otherwise random, for tests and simulations that must repeat exactly: the ids of commands, which
+    /// instances are looked at for eviction, and the pauses of retries.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self

@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     command_id_high: u64,
     command_id_low: AtomicU64,
+    /// Where the next random number comes from.
+    random: AtomicU64,
     /// IMPORTANT: the last field, dropped after `journal`.
     _last_journal: LastJournal,
 }
@@ -99,6 +101,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             command_id_high: random,
             command_id_low: AtomicU64::new(1),
+            random: AtomicU64::new(random),
             config,
             _last_journal: LastJournal(Some(journal.clone())),
             journal,
@@ -111,6 +114,15 @@ impl Shared {
     pub(crate) fn next_command_id(&self) -> CommandId {
         let low = self.command_id_low.fetch_add(1, Ordering::Relaxed);
         CommandId::from_u128(u128::from(self.command_id_high) << 64 | u128::from(low))
+    }
+
+    /// A random number, for the pauses of retries; from a seed the same ones in the same order (splitmix64).
+    pub(crate) fn next_random(&self) -> u64 {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let state = self.random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
     }
 
     /// Milliseconds from the start to `now`; wraps after 49 days, which only misjudges an idle time once.

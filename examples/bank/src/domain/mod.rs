@@ -1,4 +1,4 @@
-//! The bank's one aggregate, the account: what can be asked of it, what can happen to it, and how it says no.
+//! The bank's aggregates. The account: what can be asked of it, what can happen to it, and how it says no.
 //!
 //! ```text
 //!   Open ──────▶ ┌─────────┐ ──▶ Opened
@@ -7,11 +7,12 @@
 //!   Look ──────▶  (no event)  ──▶ a Statement
 //! ```
 //!
-//! Nothing here knows of disks, threads or the network.
+//! The account [`holder`] is in a file of its own. Nothing here knows of disks, threads or the network.
 
 mod account;
 mod command;
 mod event;
+pub mod holder;
 mod rejection;
 #[cfg(test)]
 mod tests;
@@ -19,4 +20,5 @@ mod tests;
 pub use account::{Account, Receipt, Statement};
 pub use command::{Deposit, Look, Open, Withdraw};
 pub use event::AccountEvent;
+pub use holder::{ChangeAddress, ChangeName, Holder, HolderEvent, HolderRejection, LookAtHolder, RegisterHolder};
 pub use rejection::AccountRejection;

@@ -5,15 +5,16 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use onefold::{Error, ErrorKind, EventsError};
+use onefold::{Error, ErrorKind, EventsError, StreamVersion};
 use serde::Serialize;
 
-use crate::AccountError;
+use super::precondition::etag;
 
 /// What a client may wait before it tries again after a 503, unless the error knows better.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// An error as the client sees it: `{"error": "Rejected", "message": "…", "retry_safe": false}`.
+/// An error as the client sees it: `{"error": "Rejected", "message": "…", "retry_safe": false}`; a conflict also tells the
+/// `"version"` that the aggregate is at, and as `ETag`.
 #[derive(Debug, Serialize)]
 pub struct Problem {
     #[serde(skip)]
@@ -23,11 +24,13 @@ pub struct Problem {
     error: String,
     message: String,
     retry_safe: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<StreamVersion>,
 }
 
 impl Problem {
-    /// The table. `conditional` says whether the request carried an `If-Match`.
-    pub fn of(error: &AccountError, conditional: bool) -> Self {
+    /// The table. `conditional` says whether the request carried a precondition.
+    pub fn of<R: std::error::Error>(error: &Error<R>, conditional: bool) -> Self {
         let status = match error.kind() {
             ErrorKind::InvalidId => StatusCode::BAD_REQUEST,
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -43,8 +46,24 @@ impl Problem {
             Error::Quarantined(quarantined) => quarantined.retry_after,
             _ => RETRY_AFTER,
         };
+        let version = match error {
+            Error::Conflict { actual, .. } => Some(*actual),
+            _ => None,
+        };
         let problem = Problem::new(status, format!("{:?}", error.kind()), error.to_string());
-        Problem { retry_safe: error.is_retry_safe(), retry_after, ..problem }
+        Problem { retry_safe: error.is_retry_safe(), retry_after, version, ..problem }
+    }
+
+    /// A precondition that the runtime has no word for does not hold.
+    pub(super) fn precondition_failed(version: StreamVersion, message: impl Into<String>) -> Self {
+        let problem = Problem::new(StatusCode::PRECONDITION_FAILED, "Conflict", message);
+        Problem { version: Some(version), ..problem }
+    }
+
+    /// The route takes no request without a precondition.
+    pub(super) fn precondition_required() -> Self {
+        let message = "send If-Match with the ETag of what you saw, or * to overwrite whatever is there";
+        Problem::new(StatusCode::PRECONDITION_REQUIRED, "PreconditionRequired", message)
     }
 
     /// A history that cannot be shown. Reading changes nothing, so it can always be tried again.
@@ -78,18 +97,19 @@ impl Problem {
 
     fn new(status: StatusCode, error: impl Into<String>, message: impl Into<String>) -> Self {
         let (error, message) = (error.into(), message.into());
-        Problem { status, retry_after: RETRY_AFTER, error, message, retry_safe: false }
+        Problem { status, retry_after: RETRY_AFTER, error, message, retry_safe: false, version: None }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => {
+        match (self.status, self.version) {
+            (status, Some(version)) => (status, [(header::ETAG, etag(version))], Json(self)).into_response(),
+            (StatusCode::SERVICE_UNAVAILABLE, None) => {
                 let seconds = self.retry_after.as_secs_f64().ceil().to_string();
                 (self.status, [(header::RETRY_AFTER, seconds)], Json(self)).into_response()
             }
-            status => (status, Json(self)).into_response(),
+            (status, None) => (status, Json(self)).into_response(),
         }
     }
 }
@@ -99,6 +119,7 @@ mod tests {
     use onefold::{ExpectedVersion, NotStored, NotStoredReason, OutcomeUnknown, Quarantined, StreamId, StreamVersion};
 
     use super::*;
+    use crate::AccountError;
     use crate::domain::AccountRejection;
 
     #[test]
@@ -132,8 +153,10 @@ mod tests {
             let problem = Problem::of(&error, conditional);
             assert_eq!((problem.error.clone(), problem.retry_safe), (format!("{:?}", error.kind()), retry_safe));
             let response = problem.into_response();
-            let header = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap());
-            assert_eq!((response.status().as_u16(), header), (status, retry_after), "{error}");
+            let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!((response.status().as_u16(), header(header::RETRY_AFTER)), (status, retry_after), "{error}");
+            let tag = (error.kind() == ErrorKind::Conflict).then_some("\"3\"");
+            assert_eq!(header(header::ETAG), tag, "{error}");
         }
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode};
 use onefold::StreamVersion;
 use serde::de::DeserializeOwned;
 
 use super::Problem;
+use super::precondition::{Precondition, known_version};
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
@@ -46,29 +47,44 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 /// The longest deadline a client can ask for; more than that is as good as this.
 const DEADLINE_MAX: Duration = Duration::from_secs(60);
 
-/// On which terms a command is asked: both headers are optional.
+/// On which terms something is asked: every header is optional, but for the routes that demand a precondition.
 pub(super) struct Terms {
-    /// `If-Match: "7"`: only if the account is at this version.
-    pub(super) if_match: Option<StreamVersion>,
+    /// `If-Match`, and for commands `If-None-Match`.
+    pub(super) precondition: Precondition,
+    /// `If-None-Match: "7"` of a look: the version that the client has already.
+    pub(super) known: Option<StreamVersion>,
     /// `X-Deadline-Ms: 500`: answer within this time.
     pub(super) deadline: Option<Duration>,
+}
+
+impl Terms {
+    /// Refuses a request without a precondition.
+    pub(super) fn require_precondition(&self) -> Result<(), Problem> {
+        match self.precondition {
+            Precondition::Nothing => Err(Problem::precondition_required()),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Terms {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let if_match = number(&parts.headers, header::IF_MATCH.as_str())?.map(StreamVersion::new);
-        let deadline =
-            number(&parts.headers, "x-deadline-ms")?.map(|millis| Duration::from_millis(millis).min(DEADLINE_MAX));
-        Ok(Terms { if_match, deadline })
+        let headers = &parts.headers;
+        let (precondition, known) = match parts.method {
+            Method::GET | Method::HEAD => (Precondition::of_look(headers)?, known_version(headers)?),
+            _ => (Precondition::of_command(headers)?, None),
+        };
+        let deadline = number(headers, "x-deadline-ms")?.map(|millis| Duration::from_millis(millis).min(DEADLINE_MAX));
+        Ok(Terms { precondition, known, deadline })
     }
 }
 
-/// A header that holds a whole number, in quotes or not.
+/// A header that holds a whole number.
 fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(name) else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.trim().trim_matches('"').parse().ok());
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     let refusal = || Problem::bad_request(StatusCode::BAD_REQUEST, format!("{name} must be a whole number"));
     number.map(Some).ok_or_else(refusal)
 }

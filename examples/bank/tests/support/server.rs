@@ -27,6 +27,8 @@ pub(crate) struct Server {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
+    /// The entity tag.
+    pub(crate) etag: Option<String>,
     /// JSON, or null.
     pub(crate) body: serde_json::Value,
 }
@@ -93,6 +95,8 @@ impl Reply {
     fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Reply { status, body: serde_json::from_str(body).unwrap_or_default() }
+        let headers = head.lines().filter_map(|line| line.split_once(": "));
+        let etag = headers.filter(|(name, _)| name.eq_ignore_ascii_case("etag")).map(|(_, tag)| tag.to_owned()).next();
+        Reply { status, etag, body: serde_json::from_str(body).unwrap_or_default() }
     }
 }

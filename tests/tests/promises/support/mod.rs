@@ -10,5 +10,7 @@ mod world;
 pub(crate) use capture::capture;
 pub(crate) use random::Random;
 pub(crate) use slow_journal::{SlowJournal, Valve};
-pub(crate) use tally::{Add, Do, Forge, Forged, Forger, Happened, No, Seen, Spend, Tally, Tools, endless, slow};
+pub(crate) use tally::{
+    Add, Do, Forge, Forged, Forger, Happened, Mindful, No, Seen, Spend, Tally, Tools, endless, slow,
+};
 pub(crate) use world::{World, block_on, poll_once, reason, settle, stream};

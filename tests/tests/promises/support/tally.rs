@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::pending;
-use onefold::{Aggregate, Aggregates, Context, Decision, Event, Handle, StreamVersion};
+use onefold::{Aggregate, Aggregates, Context, Decision, Event, Handle, Merge, StreamVersion};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
@@ -146,6 +146,36 @@ impl<R: Send + 'static> Handle<Do<R>> for Tally {
 
     async fn handle(&self, Do(handler): Do<R>, cx: &Context<Self>) -> Result<Decision<Self, R>, No> {
         handler(self, cx).await
+    }
+}
+
+/// Does something, and says for itself whether what it missed speaks against it.
+pub(crate) struct Mindful {
+    handler: Do<Seen>,
+    merges: Box<dyn Fn(&[Happened]) -> bool + Send + Sync>,
+}
+
+impl Mindful {
+    pub(crate) fn new(add: Add, merges: impl Fn(&[Happened]) -> bool + Send + Sync + 'static) -> Self {
+        Self::handled_by(Do::new(move |tally, cx| tally.handle(add, cx).boxed()), merges)
+    }
+
+    pub(crate) fn handled_by(handler: Do<Seen>, merges: impl Fn(&[Happened]) -> bool + Send + Sync + 'static) -> Self {
+        Mindful { handler, merges: Box::new(merges) }
+    }
+}
+
+impl Handle<Mindful> for Tally {
+    type Reply = Seen;
+
+    async fn handle(&self, mindful: Mindful, cx: &Context<Self>) -> Result<Decision<Self, Seen>, No> {
+        self.handle(mindful.handler, cx).await
+    }
+}
+
+impl Merge<Mindful> for Tally {
+    fn merges(mindful: &Mindful, missed: &[Happened]) -> bool {
+        (mindful.merges)(missed)
     }
 }
 

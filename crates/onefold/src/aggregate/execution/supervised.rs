@@ -12,6 +12,8 @@ use tracing::Span;
 use super::super::run::Runner;
 use super::super::scope::Scope;
 use super::super::slot::Slot;
+use crate::config::Config;
+use crate::error::NotStoredReason;
 use crate::instant;
 
 /// How a handler ended.
@@ -26,8 +28,21 @@ pub(super) enum End<T> {
     Closed,
 }
 
+impl<T> End<T> {
+    /// Why there is nothing to store. One that returned never asks.
+    pub(super) fn reason(self, config: &Config) -> NotStoredReason {
+        match self {
+            End::TimedOut => NotStoredReason::HandlerTimeout { limit: config.handler_timeout },
+            End::DeadlinePassed => NotStoredReason::DeadlinePassed,
+            End::Returned(_) | End::Superseded => NotStoredReason::Superseded,
+            End::Closed => NotStoredReason::ShuttingDown,
+        }
+    }
+}
+
 pin_project! {
-    /// Most handlers are ready at the first poll; only those that are not pay for a timer.
+    /// Most handlers are ready at the first poll; only those that are not pay for a timer. `runner` says afterwards who polls
+    /// from now on.
     pub(super) struct Supervised<'a, A: Aggregate, F> {
         #[pin]
         handler: F,
@@ -36,7 +51,7 @@ pin_project! {
         span: Span,
         deadline: Instant,
         timer: Option<Pin<Box<Sleep>>>,
-        runner: Runner,
+        runner: &'a mut Runner,
     }
 }
 
@@ -44,12 +59,12 @@ impl<'a, A: Aggregate, F: Future> Supervised<'a, A, F> {
     pub(super) fn new(
         handler: F,
         slot: &'a Slot<A>,
-        scope: Scope,
+        scope: Option<Scope>,
         span: Span,
         deadline: Instant,
-        runner: Runner,
+        runner: &'a mut Runner,
     ) -> Self {
-        Supervised { handler, slot, scope: Some(scope), span, deadline, timer: None, runner }
+        Supervised { handler, slot, scope, span, deadline, timer: None, runner }
     }
 }
 
@@ -65,7 +80,7 @@ impl<A: Aggregate, F: Future> Future for Supervised<'_, A, F> {
             return Poll::Ready(End::Returned(output));
         }
         // IMPORTANT: only the actor may wait with the slot, which knows a single waker. It will poll again at once.
-        if std::mem::replace(this.runner, Runner::Actor) == Runner::Caller {
+        if std::mem::replace(*this.runner, Runner::Actor) == Runner::Caller {
             return Poll::Pending;
         }
         let timer = this.timer.get_or_insert_with(|| {

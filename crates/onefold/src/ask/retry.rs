@@ -1,0 +1,142 @@
+//! Trying again, for a caller who asked for it: counts attempts, keeps the next one's work, and pauses in between.
+//!
+//! Only what surely was not stored is tried again, and only while this runtime could still take it. Pauses are kept by the
+//! runtime's own table of deadlines, so any executor may poll the caller.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::policy::RetryPolicy;
+use crate::error::{Error, NotStoredReason};
+use crate::instant;
+use crate::runtime::deadlines::{Deadlines, Ticket, Waiting};
+use crate::runtime::shared::Shared;
+
+/// The retries of one command. `W` is the work that an attempt sends.
+pub(super) struct Retry<W> {
+    pub(super) policy: RetryPolicy,
+    /// The next attempt's work, if there may be one.
+    next: Option<W>,
+    /// How many attempts were made.
+    attempt: u32,
+    /// That of all attempts together, from the first one on.
+    deadline: Option<Instant>,
+    pause: Option<Pause>,
+}
+
+/// What comes after a failure.
+pub(super) struct Again<W> {
+    pub(super) work: W,
+    pub(super) pause: std::time::Duration,
+    pub(super) attempt: u32,
+}
+
+impl<W> Retry<W> {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
+        Retry { policy: policy.bounded(), next: None, attempt: 0, deadline: None, pause: None }
+    }
+
+    /// An attempt is about to be made: takes `copy` of its work if there may be another. Returns the deadline of all
+    /// attempts, which is the first one's.
+    pub(super) fn attempting(&mut self, deadline: Instant, copy: impl FnOnce() -> Option<W>) -> Instant {
+        self.attempt += 1;
+        self.next = if self.attempt < self.policy.attempts { copy() } else { None };
+        *self.deadline.get_or_insert(deadline)
+    }
+
+    /// What to do after `error`: `None` if it is the caller's.
+    pub(super) fn after<R>(&mut self, error: &Error<R>, shared: &Shared) -> Option<Again<W>> {
+        if !may_be_tried_again(error) || shared.is_closing() {
+            return None;
+        }
+        let work = self.next.take()?;
+        let pause = self.policy.pause(self.attempt, shared.next_random(), error.retry_after());
+        let now = Instant::now();
+        let until = instant::after(now, pause);
+        // With nothing left for the attempt itself it would only spend the time to fail.
+        if self.deadline.is_some_and(|deadline| until >= deadline) {
+            return None;
+        }
+        self.pause = Some(Pause::new(until, shared.deadlines.clone()));
+        Some(Again { work, pause, attempt: self.attempt })
+    }
+
+    /// Ready when no pause is under way.
+    pub(super) fn poll_pause(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            if pause.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.pause = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Whether the same command may be sent again, and whether this runtime may answer otherwise then.
+///
+/// IMPORTANT: never an outcome that is not known: without a key by which the first attempt could be recognised, the second
+/// one may happen twice. This is the one place that decides it.
+fn may_be_tried_again<R>(error: &Error<R>) -> bool {
+    let is_final = match error {
+        Error::NotStored(not_stored) => {
+            matches!(not_stored.reason, NotStoredReason::Poisoned { .. } | NotStoredReason::ShuttingDown)
+        }
+        _ => false,
+    };
+    error.is_retry_safe() && !is_final
+}
+
+/// A pause between two attempts. Dropped, it is not waited for any more.
+struct Pause {
+    until: Instant,
+    deadlines: Arc<Deadlines>,
+    sleeper: Arc<Sleeper>,
+    ticket: Option<Ticket>,
+}
+
+/// Whom to wake at its end.
+#[derive(Default)]
+struct Sleeper(Mutex<Option<Waker>>);
+
+impl Waiting for Sleeper {
+    fn nudge(&self) {
+        let waker = self.0.lock().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Pause {
+    fn new(until: Instant, deadlines: Arc<Deadlines>) -> Self {
+        Pause { until, deadlines, sleeper: Arc::default(), ticket: None }
+    }
+
+    /// Ready at its end; or when the tokio runtime has ended, which the next attempt is told.
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        // IMPORTANT: before looking at the time. Whoever nudges after the look finds the waker.
+        *self.sleeper.0.lock() = Some(cx.waker().clone());
+        if Instant::now() >= self.until || self.deadlines.has_ended() {
+            return Poll::Ready(());
+        }
+        if self.ticket.is_none() {
+            self.ticket = self.deadlines.enter(self.until, self.sleeper.clone());
+        }
+        match self.ticket {
+            Some(_) => Poll::Pending,
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.deadlines.leave(ticket);
+        }
+    }
+}

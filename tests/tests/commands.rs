@@ -1,0 +1,143 @@
+//! What `docs/guide/commands.md` shows: its excerpts stand here, and run. The domain is the bank's.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use onefold::{
+    Aggregate, Aggregates, Context, Decision, Error, Event, ExpectedVersion, Handle, MemoryJournal, Merge, RetryPolicy,
+    Runtime,
+};
+use onefold_bank::Money;
+use onefold_bank::domain::{Account, Deposit, Holder, Open};
+
+type Outcome = Result<(), Box<dyn StdError + Send + Sync>>;
+
+/// A bank in memory: Ada has an account, version 1.
+async fn bank() -> Result<(Runtime, Aggregates<Account>, Aggregates<Holder>), Box<dyn StdError + Send + Sync>> {
+    let runtime =
+        Runtime::builder(MemoryJournal::new()).aggregate::<Account>(()).aggregate::<Holder>(()).start().await?;
+    let (accounts, holders) = (runtime.aggregates::<Account>()?, runtime.aggregates::<Holder>()?);
+    accounts.ask("ada", Open { owner: "Ada".to_owned() }).await?;
+    Ok((runtime, accounts, holders))
+}
+
+fn money(cents: u64) -> Money {
+    Money::from_cents(cents)
+}
+
+#[tokio::test]
+async fn receipts() -> Outcome {
+    let (_runtime, accounts, _) = bank().await?;
+    let amount = money(100);
+    let receipt = accounts.ask("ada", Deposit { amount }).with_receipt().await?;
+    println!("{} holds {} at version {}", "ada", receipt.reply.balance, receipt.version);
+    println!("a read model that got to {} shows it", receipt.position);
+    assert_eq!((receipt.version.get(), receipt.position.get(), receipt.commit.get()), (2, 2, 2));
+
+    let looked = accounts.read("ada", Account::balance).with_receipt().await?;
+    assert!(looked.position >= receipt.position);
+    Ok(())
+}
+
+#[tokio::test]
+async fn expected_versions() -> Outcome {
+    let (_runtime, accounts, _) = bank().await?;
+    let amount = money(100);
+    let (balance, version) = accounts.read_with_version("ada", |account, version| (account.balance(), version)).await?;
+    // Somebody else is quicker.
+    accounts.ask("ada", Deposit { amount }).await?;
+
+    match accounts.ask("ada", Deposit { amount }).expect_version(version).await {
+        Ok(deposited) => println!("{balance} became {}", deposited.balance),
+        Err(Error::Conflict { expected, actual, .. }) => {
+            // Surely not stored. What came in between:
+            let missed: Vec<_> = accounts.events("ada", expected)?.try_collect().await?;
+            println!("{} events later it is at version {actual}: {missed:?}", missed.len());
+            assert_eq!(missed.len(), 1);
+        }
+        Err(other) => return Err(other.into()),
+    }
+
+    let fresh = accounts.ask("bob", Open { owner: "Bob".to_owned() }).expect_version(ExpectedVersion::NoStream);
+    fresh.await?;
+    Ok(())
+}
+
+/// Somebody's phone and e-mail.
+#[derive(Default)]
+struct Contact {
+    phone: String,
+    email: String,
+}
+
+#[derive(Event)]
+#[event(prefix = "contact")]
+enum ContactEvent {
+    PhoneChanged { phone: String },
+    EmailChanged { email: String },
+}
+
+struct ChangePhone(String);
+struct ChangeEmail(String);
+
+impl Aggregate for Contact {
+    const TYPE: &'static str = "contact";
+    type Event = ContactEvent;
+    type Rejection = std::convert::Infallible;
+    type Services = ();
+
+    fn apply(&mut self, event: &ContactEvent) {
+        match event {
+            ContactEvent::PhoneChanged { phone } => self.phone.clone_from(phone),
+            ContactEvent::EmailChanged { email } => self.email.clone_from(email),
+        }
+    }
+}
+
+impl Handle<ChangePhone> for Contact {
+    type Reply = String;
+
+    async fn handle(&self, change: ChangePhone, _: &Context<Self>) -> Result<Decision<Self, String>, Self::Rejection> {
+        let event = ContactEvent::PhoneChanged { phone: change.0 };
+        Ok(self.emit(event).reply(|contact| format!("{}, {}", contact.phone, contact.email)))
+    }
+}
+
+impl Handle<ChangeEmail> for Contact {
+    type Reply = ();
+
+    async fn handle(&self, change: ChangeEmail, _: &Context<Self>) -> Result<Decision<Self, ()>, Self::Rejection> {
+        Ok(self.emit(ContactEvent::EmailChanged { email: change.0 }))
+    }
+}
+
+impl Merge<ChangePhone> for Contact {
+    fn merges(_: &ChangePhone, missed: &[ContactEvent]) -> bool {
+        missed.iter().all(|event| matches!(event, ContactEvent::EmailChanged { .. }))
+    }
+}
+
+#[tokio::test]
+async fn merging() -> Outcome {
+    let runtime = Runtime::builder(MemoryJournal::new()).aggregate::<Contact>(()).start().await?;
+    let contacts = runtime.aggregates::<Contact>()?;
+    contacts.ask("ada", ChangePhone("1".into())).await?;
+    contacts.ask("ada", ChangeEmail("ada@example.org".into())).await?;
+    let merged = contacts.ask("ada", ChangePhone("2".into())).expect_version(1u64).or_merge().with_receipt().await?;
+    assert_eq!((merged.reply.as_str(), merged.version.get()), ("2, ada@example.org", 3));
+    let conflict = contacts.ask("ada", ChangePhone("3".into())).expect_version(1u64).or_merge().await;
+    assert!(matches!(conflict, Err(Error::Conflict { .. })));
+    Ok(())
+}
+
+#[tokio::test]
+async fn retries() -> Outcome {
+    let (_runtime, accounts, _) = bank().await?;
+    let amount = money(100);
+    let policy = RetryPolicy { attempts: 3, ..RetryPolicy::default() };
+    let ask = accounts.ask("ada", Deposit { amount }).retry(policy).deadline(Duration::from_secs(5));
+    let deposited = ask.await?;
+    assert_eq!(deposited.balance, amount);
+    Ok(())
+}
