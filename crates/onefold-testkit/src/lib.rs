@@ -41,5 +41,5 @@ mod writing;
 
 pub use clock::{ManualClock, SimulatedClock};
 pub use event::TestEvent;
-pub use reading::{SeenCommit, SeenEvent, read_events, read_feed};
-pub use writing::{Pending, append_one, part, prepare, submit, submit_one};
+pub use reading::{SeenCommit, SeenEvent, holders_by_log, read_events, read_feed, read_parts};
+pub use writing::{Pending, append_one, part, prepare, submit, submit_one, with_claims, with_key};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use onefold_core::journal::record::{self, PartPlace};
+use onefold_core::journal::record::{self, EncodedExtras, PartPlace};
 use onefold_core::journal::{
     Append, AppendError, AppendPart, Appended, OpenedSession, Session, WeakSession, WriterEpoch,
 };
@@ -121,6 +121,9 @@ impl Forming {
             if !part.expected.accepts(actual) {
                 return Err(AppendError::Conflict { stream: part.stream().clone(), expected: part.expected, actual });
             }
+            if part.has_extras() {
+                return Err(AppendError::Unsupported { what: "extras" });
+            }
             if !part.events.is_empty() {
                 places.push(PartPlace { previous: CommitNumber::new(place.commit), first_version: actual.next() });
             }
@@ -146,14 +149,21 @@ impl Forming {
     #[expect(clippy::cast_possible_truncation, reason = "a group is smaller than 4 GiB")]
     fn encode(&mut self, append: &Append, places: &[PartPlace]) -> Result<Appended, AppendError> {
         if !places.is_empty() {
-            let length = record::encoded_len(append);
+            let length = record::encoded_len(append, &EncodedExtras::NONE);
             if length > RECORD_BYTES_MAX {
                 return Err(AppendError::Unavailable { reason: format!("{length} bytes are too many").into() });
             }
             self.commit += 1;
             self.offsets.push(self.bytes.len() as u32);
             let first = GlobalPosition::new(self.position + 1);
-            record::encode(append, CommitNumber::new(self.commit), first, places, &mut self.bytes);
+            record::encode(
+                append,
+                CommitNumber::new(self.commit),
+                first,
+                places,
+                &EncodedExtras::NONE,
+                &mut self.bytes,
+            );
             for part in append.parts.iter().filter(|part| !part.events.is_empty()) {
                 self.advance(part);
             }
@@ -235,5 +245,7 @@ fn install(pin: HeadPin, state: &mut HeadState) -> (OpenedSession, Option<WeakSe
     let session = Session::new(stream, WriterEpoch::default(), SessionState { pin });
     state.had_session = true;
     let older = state.session.replace(session.downgrade());
-    (OpenedSession { session, head: StreamVersion::new(state.place().version) }, older)
+    let place = state.place();
+    let (head, last_commit) = (StreamVersion::new(place.version), CommitNumber::new(place.commit));
+    (OpenedSession { session, head, last_commit }, older)
 }
