@@ -23,8 +23,6 @@ fn sled() -> Sled {
 }
 
 impl Subject for Sled {
-    const HAS_EXTRAS: bool = false;
-
     async fn open(&self) -> Arc<dyn Journal> {
         let path = self.path.lock().clone();
         Arc::new(common::small(&path).open().unwrap())

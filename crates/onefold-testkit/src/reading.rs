@@ -1,13 +1,12 @@
 //! Reading a journal in tests: every read checks what any read must hold to, order and density first of all.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use onefold_core::journal::{ClaimFact, FeedItem, Journal, ReadError, RecordedExtras, RecordedPart};
-use onefold_core::{Checkpoint, ClaimName, CommitNumber, GlobalPosition, Holder, Metadata, StreamId, StreamVersion};
+use onefold_core::journal::{FeedItem, Journal, ReadError, RecordedExtras, RecordedPart};
+use onefold_core::{Checkpoint, CommitNumber, GlobalPosition, Metadata, StreamId, StreamVersion};
 
-use crate::TestEvent;
+use crate::{ClaimsByLog, TestEvent};
 
 /// A test event as a reader saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,38 +149,20 @@ fn check_feed(seen: &[SeenCommit], after: &Checkpoint) {
     }
 }
 
-/// Who holds which claim when these are all commits of a journal: what every journal must agree with.
+/// Who holds which claim when these are all commits of a journal.
 ///
 /// # Panics
 ///
-/// When a fact contradicts those before: somebody gives up, hands on or takes what another holds.
-pub fn holders_by_log(feed: &[SeenCommit]) -> BTreeMap<ClaimName, Holder> {
-    let mut holders: BTreeMap<ClaimName, Holder> = BTreeMap::new();
+/// When a fact contradicts those before, see [`ClaimsByLog::note`].
+pub fn claims_by_log(feed: &[SeenCommit]) -> ClaimsByLog {
+    let mut claims = ClaimsByLog::default();
     for commit in feed {
         for (stream, extras) in &commit.extras {
-            for fact in &extras.claims {
-                let before = holders.remove(fact.claim());
-                check_fact(fact, before.as_ref(), stream);
-                if let Some(holder) = fact.holder(stream, commit.number) {
-                    holders.insert(fact.claim().clone(), holder);
-                }
-            }
+            let noted = claims.note(commit.number, stream, extras);
+            noted.unwrap_or_else(|contradiction| panic!("commit {}: {contradiction}", commit.number));
         }
     }
-    holders
-}
-
-fn check_fact(fact: &ClaimFact, before: Option<&Holder>, stream: &StreamId) {
-    let is_own = before.is_some_and(|before| before.stream == *stream);
-    let fits = match fact {
-        ClaimFact::Taken { .. } => is_own || before.is_none(),
-        ClaimFact::Released { .. } | ClaimFact::Moved { .. } => is_own,
-        ClaimFact::Expired { since, .. } => {
-            before.is_some_and(|before| before.since == *since && before.expires_at.is_some())
-        }
-        _ => false,
-    };
-    assert!(fits, "{fact:?} by {stream}, and the holder was {before:?}");
+    claims
 }
 
 fn decode_part(stream: &StreamId, part: &RecordedPart) -> Vec<SeenEvent> {

@@ -29,7 +29,8 @@ impl PartExtras {
     /// The bytes it occupies in a queue.
     pub(super) fn queued_bytes(&self) -> usize {
         let key = self.key.as_ref().map_or(0, |key| key.key.as_str().len() + key.reply.len());
-        size_of::<Self>() + self.claims.len() * size_of::<ClaimChange>() + key
+        let claims = self.claims.iter().map(|change| size_of::<ClaimChange>() + change.claim.name().as_str().len());
+        size_of::<Self>() + claims.sum::<usize>() + key
     }
 }
 

@@ -2,6 +2,10 @@
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own share of this")]
 
+pub(crate) mod claims;
+pub(crate) mod scripted;
+pub(crate) mod tampering;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 

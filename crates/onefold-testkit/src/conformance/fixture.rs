@@ -1,5 +1,6 @@
 //! What a case works with: a store of its own, its open journal, and short words for what every case does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use onefold_core::journal::{
@@ -13,7 +14,7 @@ use onefold_core::{
 
 use super::{How, Subject};
 use crate::{
-    Pending, SeenCommit, SeenEvent, TestEvent, append_one, holders_by_log, part, prepare, read_events, read_feed,
+    Pending, SeenCommit, SeenEvent, TestEvent, append_one, claims_by_log, part, prepare, read_events, read_feed,
     submit, with_claims,
 };
 
@@ -151,8 +152,8 @@ impl<S: Subject> Fixture<S> {
 
     /// Checks that the claims are those of the log, and the log is in itself right.
     pub(super) async fn claims_agree_with_the_log(&self) {
-        let by_log: Vec<_> = holders_by_log(&self.feed().await).into_iter().collect();
-        assert_eq!(self.claims().await, by_log);
+        let by_log = claims_by_log(&self.feed().await);
+        assert_eq!(self.claims().await.into_iter().collect::<BTreeMap<_, _>>(), *by_log.holders());
     }
 
     pub(super) async fn feed(&self) -> Vec<SeenCommit> {
