@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
-use onefold::journal::record::{self, PartPlace, RecordView};
+use onefold::journal::record::{self, EncodedExtras, PartPlace, RecordView};
 use onefold::journal::{
     Acknowledge, Acknowledgement, Append, AppendError, AppendOutcome, AppendPart, EncodedEvents, Journal,
     MemoryJournal, Session,
@@ -61,7 +61,14 @@ fn envelope(criterion: &mut Criterion) {
     let append = append(&open(&MemoryJournal::new()), 0, &Acknowledged::nobody());
     let places = [PartPlace { previous: CommitNumber::NONE, first_version: StreamVersion::new(1) }];
     let write = |out: &mut Vec<u8>| {
-        record::encode(black_box(&append), CommitNumber::new(1), GlobalPosition::new(1), &places, out);
+        record::encode(
+            black_box(&append),
+            CommitNumber::new(1),
+            GlobalPosition::new(1),
+            &places,
+            &EncodedExtras::NONE,
+            out,
+        );
     };
     let mut out = Vec::new();
     criterion.bench_function("envelope/encode", |bencher| {
@@ -130,7 +137,12 @@ fn open(journal: &MemoryJournal) -> Session {
 }
 
 fn append(session: &Session, version: u64, listener: &Arc<Acknowledged>) -> Append {
-    let part = AppendPart { session: session.clone(), expected: ExpectedVersion::from(version), events: encoded() };
+    let part = AppendPart {
+        session: session.clone(),
+        expected: ExpectedVersion::from(version),
+        events: encoded(),
+        extras: None,
+    };
     let mut metadata = Vec::new();
     Metadata::default().encode(&Limits::default(), &mut metadata).expect("no entries");
     Append::new(part, metadata, Acknowledgement::new(listener.clone()))

@@ -4,7 +4,7 @@
 //!
 //! * what a **user** writes: [`Aggregate`], [`Handle`], [`Merge`], [`Event`], [`Decision`], [`Context`];
 //! * the **words** that everything else is said in: [`StreamId`], [`StreamVersion`], [`ExpectedVersion`],
-//!   [`GlobalPosition`], [`CommitNumber`], [`Metadata`];
+//!   [`GlobalPosition`], [`CommitNumber`], [`Metadata`], [`ClaimName`], [`IdempotencyKey`];
 //! * what a **store** implements: [`journal::Journal`], and [`journal::MemoryJournal`], which keeps it in memory;
 //! * the bytes both agree on: [`Codec`] for payloads, [`journal::record`] for the envelope around them.
 //!
@@ -13,11 +13,13 @@
 
 mod aggregate;
 mod checkpoint;
+mod claim;
 mod clock;
 mod codec;
 mod context;
 mod decision;
 mod event;
+mod idempotency;
 pub mod journal;
 mod limits;
 mod metadata;
@@ -26,6 +28,7 @@ mod version;
 
 pub use aggregate::{Aggregate, Handle, Merge};
 pub use checkpoint::Checkpoint;
+pub use claim::{ClaimName, Holder, InvalidClaim};
 pub use clock::{Clock, SystemClock, Timestamp};
 #[cfg(feature = "json")]
 pub use codec::Json;
@@ -33,6 +36,7 @@ pub use codec::{Bincode, Codec, CodecError, CodecId, PayloadWriter};
 pub use context::{AwaitDurable, Context};
 pub use decision::Decision;
 pub use event::{DecodeError, Event, EventType};
+pub use idempotency::{IdempotencyKey, InvalidKey};
 pub use limits::{Limits, TooLarge};
 pub use metadata::{CommandId, CorrelationId, Metadata, MetadataEntries};
 pub use stream::{AggregateId, InvalidId, StreamId};

@@ -24,7 +24,9 @@ pub struct Limits {
     pub event_bytes_max: usize,
     /// Events in one commit; default 1,024, at most 65,536.
     pub events_per_commit_max: usize,
-    /// Bytes of one commit: its encoded events and its metadata; default 4 MiB, at most 64 MiB.
+    /// Changes of claims in one commit; default 256, at most 1,024.
+    pub claims_per_commit_max: usize,
+    /// Bytes of one commit: its encoded events, its metadata and a remembered reply; default 4 MiB, at most 64 MiB.
     pub commit_bytes_max: usize,
     /// Bytes of a command's encoded metadata; default 16 KiB, at most 1 MiB.
     pub metadata_bytes_max: usize,
@@ -36,6 +38,7 @@ impl Default for Limits {
             id_bytes_max: ID_BYTES_MAX,
             event_bytes_max: 1024 * 1024,
             events_per_commit_max: 1024,
+            claims_per_commit_max: 256,
             commit_bytes_max: 4 * 1024 * 1024,
             metadata_bytes_max: 16 * 1024,
         }
@@ -49,6 +52,7 @@ impl Limits {
         id_bytes_max: ID_BYTES_MAX,
         event_bytes_max: 16 * 1024 * 1024,
         events_per_commit_max: 65_536,
+        claims_per_commit_max: 1024,
         commit_bytes_max: 64 * 1024 * 1024,
         metadata_bytes_max: 1024 * 1024,
     };
@@ -63,6 +67,7 @@ impl Limits {
             ("id_bytes_max", self.id_bytes_max, Self::CEILING.id_bytes_max),
             ("event_bytes_max", self.event_bytes_max, Self::CEILING.event_bytes_max),
             ("events_per_commit_max", self.events_per_commit_max, Self::CEILING.events_per_commit_max),
+            ("claims_per_commit_max", self.claims_per_commit_max, Self::CEILING.claims_per_commit_max),
             ("commit_bytes_max", self.commit_bytes_max, Self::CEILING.commit_bytes_max),
             ("metadata_bytes_max", self.metadata_bytes_max, Self::CEILING.metadata_bytes_max),
         ];
@@ -95,7 +100,15 @@ pub enum TooLarge {
         /// The limit in force.
         limit: usize,
     },
-    /// A commit's events and metadata together (`commit_bytes_max`).
+    /// The number of changes of claims in one decision (`claims_per_commit_max`).
+    #[error("the decision changes {actual} claims, the limit is {limit} (claims_per_commit_max): split the command")]
+    ClaimsPerCommit {
+        /// How many.
+        actual: usize,
+        /// The limit in force.
+        limit: usize,
+    },
+    /// A commit's events, metadata and remembered reply together (`commit_bytes_max`).
     #[error("the commit has at least {actual} bytes, the limit is {limit} (commit_bytes_max): split the command")]
     Commit {
         /// Its bytes so far, when it was given up.

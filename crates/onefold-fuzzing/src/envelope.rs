@@ -1,7 +1,7 @@
 //! The envelope and the metadata in it.
 
 use bytes::Bytes;
-use onefold::journal::record::{self, PartPlace, RecordView};
+use onefold::journal::record::{self, EncodedExtras, PartPlace, RecordView};
 use onefold::journal::{Acknowledgement, Append, AppendPart, EncodedEvents, Session, WriterEpoch};
 use onefold::{
     CodecId, CommitNumber, Event, ExpectedVersion, GlobalPosition, Limits, Metadata, StreamId, StreamVersion,
@@ -72,6 +72,7 @@ fn there_and_back(data: &[u8]) {
         session: Session::new(stream, WriterEpoch::default(), ()),
         expected: ExpectedVersion::Any,
         events: events(piece),
+        extras: None,
     });
     let mut metadata = Vec::new();
     Metadata::default().encode(&Limits::default(), &mut metadata).expect("no entries");
@@ -79,8 +80,15 @@ fn there_and_back(data: &[u8]) {
     let place = PartPlace { previous: CommitNumber::new(7), first_version: StreamVersion::new(9) };
     let places = vec![place; pieces.len()];
     let mut bytes = Vec::new();
-    record::encode(&append, CommitNumber::new(42), GlobalPosition::new(1_000), &places, &mut bytes);
-    assert_eq!(bytes.len(), record::encoded_len(&append));
+    record::encode(
+        &append,
+        CommitNumber::new(42),
+        GlobalPosition::new(1_000),
+        &places,
+        &EncodedExtras::NONE,
+        &mut bytes,
+    );
+    assert_eq!(bytes.len(), record::encoded_len(&append, &EncodedExtras::NONE));
     let source = Bytes::from(bytes);
     let view = RecordView::parse(&source).expect("it was encoded");
     let commit = view.to_commit(&source).expect("it was encoded");

@@ -193,7 +193,8 @@ impl Journal for SimulatedJournal {
             pause(shared.pause(|weather| weather.open)).await;
             // IMPORTANT: the older sessions have ended by now, so what is waited for does not grow.
             shared.until(|state| state.finish_open(index)).await?;
-            Ok(OpenedSession { session, head: shared.disk.version(&stream) })
+            let (head, last_commit) = shared.disk.head(&stream);
+            Ok(OpenedSession { session, head, last_commit })
         })
     }
 

@@ -13,6 +13,7 @@
 mod backup;
 mod carved;
 mod checker;
+mod claims_check;
 mod derived_check;
 mod directory_check;
 mod elsewhere;

@@ -180,7 +180,7 @@ impl Applier {
         if self.shared.overlay.bytes() >= self.shared.config.overlay_bytes_max / 2 {
             self.write_all()?;
         }
-        if self.shared.heads.dirty_count() >= self.shared.config.dirty_heads_max / 2 {
+        if self.shared.dirty_count() >= self.shared.config.dirty_heads_max / 2 {
             self.checkpoint()?;
         }
         Ok(())

@@ -1,57 +1,58 @@
-//! The checkpoint: brings the changed heads and index entries into sled, makes sled durable, and frees the redo log
+//! The checkpoint: brings what changed of heads, index and claims into sled, makes sled durable, and frees the redo log
 //! behind it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use onefold_core::StreamId;
+use onefold_core::{ClaimName, Holder, StreamId};
 
 use crate::applier::Applier;
 use crate::derived;
-use crate::heads::{Heads, Place, StreamHead};
+use crate::heads::{HeadNotes, Place};
 use crate::keys;
 use crate::redo::segment;
 use crate::stats::Counters;
 use crate::store::{Store, StoreBatch, StoreError};
 
-/// Heads and index entries in one batch at most: readers wait for a batch.
+/// Heads, index entries and claims in one batch at most: readers wait for a batch.
 const BATCH_ENTRIES: usize = 256;
-/// Heads between two looks at whether there are commits to apply.
-const HEADS_AT_ONCE: usize = 256;
-
-/// A head as it is saved.
-struct Saved {
-    head: Arc<StreamHead>,
-    place: Place,
-    index: Vec<(u64, u64)>,
-}
+/// Heads, or claims, between two looks at whether there are commits to apply.
+const ENTRIES_AT_ONCE: usize = 256;
 
 impl Applier {
     /// Saves everything that changed since the last one.
     pub(crate) fn checkpoint(&mut self) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
-        // IMPORTANT: in this order. Heads are published before the durable position, so those of all commits up to
-        // `complete_to` are in the list that is taken.
+        // IMPORTANT: in this order. Heads and claims are published before the durable position, so those of all commits up to
+        // `complete_to` are in the lists that are taken.
         let complete_to = shared.durable_position().commit.get();
-        let mut saved = take_heads(&shared.heads, shared.durable_group());
-        // No head in sled may point beyond the log in sled.
-        let newest = saved.iter().map(|saved| saved.place.commit).max().unwrap_or(0);
-        self.apply_to(complete_to.max(newest))?;
-        saved.sort_unstable_by(|a, b| a.head.stream.cmp(&b.head.stream));
-        for saved in saved.chunks(HEADS_AT_ONCE) {
-            let entries = saved.iter().map(|saved| (&saved.head.stream, saved.place, &*saved.index));
-            write_heads(&self.store, entries)?;
-            forget(&shared.heads, saved);
+        let durable_group = shared.durable_group();
+        let mut heads = shared.heads.take_dirty(durable_group, index_to_save);
+        let mut claims = shared.claims.take_dirty(durable_group, |_, ()| ());
+        // Nothing in sled may point beyond the log in sled.
+        let commits = heads.iter().map(|head| head.value.commit).chain(claims.iter().map(|claim| claim.value.commit));
+        self.apply_to(commits.max().unwrap_or(0).max(complete_to))?;
+        heads.sort_unstable_by(|a, b| a.entry.key.cmp(&b.entry.key));
+        for heads in heads.chunks(ENTRIES_AT_ONCE) {
+            write_heads(&self.store, heads.iter().map(|head| (&head.entry.key, head.value, &*head.notes)))?;
+            shared.heads.forget(heads, |notes, saved| drop(notes.index.drain(..saved.len())));
             self.apply_batches()?;
         }
         shared.heads.all_saved();
+        claims.sort_unstable_by(|a, b| a.entry.key.cmp(&b.entry.key));
+        for claims in claims.chunks(ENTRIES_AT_ONCE) {
+            write_claims(&self.store, claims.iter().map(|claim| (&claim.entry.key, claim.value.holder.as_ref())))?;
+            shared.claims.forget(claims, |(), ()| ());
+            self.apply_batches()?;
+        }
+        shared.claims.all_saved();
         let mut batch = StoreBatch::default();
         batch.insert(keys::HEADS_MARK, &complete_to.to_le_bytes());
         self.store.apply(batch)?;
         let applied = shared.applied.load(Ordering::Acquire);
         self.store.sync()?;
         shared.synced.store(applied, Ordering::Release);
-        // A segment may go when the scan that rebuilds heads does not need it either.
+        // A segment may go when the scan that rebuilds what is derived does not need it either.
         let released = shared.ledger.release(applied.min(complete_to));
         shared.write_beacon(false).map_err(|error| StoreError::from(error.to_string()))?;
         // IMPORTANT: after the beacon, which must never name a segment that is gone.
@@ -63,24 +64,9 @@ impl Applier {
     }
 }
 
-/// Takes the dirty heads as of the last durable group. Those that are in a later one stay dirty.
-fn take_heads(heads: &Heads, durable_group: u64) -> Vec<Saved> {
-    let mut still_dirty = Vec::new();
-    let mut saved = Vec::new();
-    for head in heads.take_dirty() {
-        let mut state = head.state.lock();
-        let place = state.durable(durable_group);
-        state.saving = true;
-        state.dirty = place != state.place();
-        if state.dirty {
-            still_dirty.push(Arc::clone(&head));
-        }
-        let index = state.index.iter().copied().filter(|(_, commit)| *commit <= place.commit).collect();
-        drop(state);
-        saved.push(Saved { head, place, index });
-    }
-    heads.add_dirty(&mut still_dirty);
-    saved
+/// The new index entries that go with a head as it is saved.
+fn index_to_save(place: &Place, notes: &HeadNotes) -> Vec<(u64, u64)> {
+    notes.index.iter().copied().filter(|(_, commit)| *commit <= place.commit).collect()
 }
 
 /// Writes heads and their new index entries, in batches. A long stream has more entries than one batch takes.
@@ -88,17 +74,33 @@ pub(crate) fn write_heads<'a>(
     store: &Store,
     heads: impl Iterator<Item = (&'a StreamId, Place, &'a [(u64, u64)])>,
 ) -> Result<(), StoreError> {
-    let mut entries = Entries { store, batch: StoreBatch::default(), count: 0 };
+    let mut entries = Entries::new(store);
     for (stream, place, index) in heads {
         for (version, commit) in index {
             let key = keys::index(stream, *version);
-            entries.add(&key, &derived::encode_index(&key, *commit))?;
+            entries.add(|batch| batch.insert(&key, &derived::encode_index(&key, *commit)))?;
         }
         // A stream whose first commit is not durable yet has no head.
-        if place.version > 0 {
+        if place.commit > 0 {
             let key = keys::head(stream);
-            entries.add(&key, &derived::encode_head(&key, place))?;
+            entries.add(|batch| batch.insert(&key, &derived::encode_head(&key, place)))?;
         }
+    }
+    entries.apply()
+}
+
+/// Writes claims, in batches; removes those that nobody holds.
+pub(crate) fn write_claims<'a>(
+    store: &Store,
+    claims: impl Iterator<Item = (&'a ClaimName, Option<&'a Holder>)>,
+) -> Result<(), StoreError> {
+    let mut entries = Entries::new(store);
+    for (name, holder) in claims {
+        let key = keys::claim(name);
+        entries.add(|batch| match holder {
+            Some(holder) => batch.insert(&key, &derived::encode_claim(&key, holder)),
+            None => batch.remove(&key),
+        })?;
     }
     entries.apply()
 }
@@ -110,9 +112,13 @@ struct Entries<'a> {
     count: usize,
 }
 
-impl Entries<'_> {
-    fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.batch.insert(key, value);
+impl<'a> Entries<'a> {
+    fn new(store: &'a Store) -> Self {
+        Entries { store, batch: StoreBatch::default(), count: 0 }
+    }
+
+    fn add(&mut self, change: impl FnOnce(&mut StoreBatch)) -> Result<(), StoreError> {
+        change(&mut self.batch);
         self.count += 1;
         match self.count >= BATCH_ENTRIES {
             true => self.apply(),
@@ -126,18 +132,6 @@ impl Entries<'_> {
         }
         self.store.apply(std::mem::take(&mut self.batch))
     }
-}
-
-/// What was saved is visible in sled: memory need not hold it.
-fn forget(heads: &Heads, saved: &[Saved]) {
-    for saved in saved {
-        let mut state = saved.head.state.lock();
-        state.saving = false;
-        state.index.drain(..saved.index.len());
-        drop(state);
-        heads.release(&saved.head.stream);
-    }
-    heads.saved(saved.len());
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use onefold_core::StreamId;
+use onefold_core::{ClaimName, CommitNumber, Holder, StreamId, Timestamp};
 
 use crate::block::{self, Block, BlockPacker, Parsed};
 use crate::fields::{put, u16_at};
@@ -113,6 +113,24 @@ pub fn keys(data: &[u8]) {
     assert!(one == other || derived::decode_head(&keys::head(&other), &value).is_none());
     let _ = derived::decode_head(&key, data);
     let _ = derived::decode_index(&key, data);
+    claim(&one, &other, data);
+}
+
+/// Claims of the same names: their keys, and entries that say that one of the streams holds them.
+fn claim(one: &StreamId, other: &StreamId, data: &[u8]) {
+    let name = |stream: &StreamId| ClaimName::new(stream.aggregate_type(), stream.aggregate_id());
+    let (Ok(first), Ok(second)) = (name(one), name(other)) else { return };
+    let (key, other_key) = (keys::claim(&first), keys::claim(&second));
+    assert_eq!(first == second, key == other_key);
+    assert_eq!(keys::parse_claim(&key), Some(first));
+    let length = data.len() as u64;
+    let expires_at = data.len().is_multiple_of(2).then(|| Timestamp::from_micros(length));
+    let holder = Holder { stream: other.clone(), since: CommitNumber::new(length), expires_at };
+    let value = derived::encode_claim(&key, &holder);
+    assert_eq!(derived::decode_claim(&key, &value), Some(holder));
+    assert!(one == other || derived::decode_claim(&other_key, &value).is_none());
+    let _ = derived::decode_claim(&key, data);
+    let _ = keys::parse_claim(data);
 }
 
 /// Beacons: never a panic, and what is written is read.

@@ -10,7 +10,7 @@
 //! 32  metadata crc u32, reserved u32 = 0
 //! 40  first commit u64        of the gap
 //! 48  last commit u64
-//! 56  last position u64       of the last event that is gone
+//! 56  last position u64       of the last event that is gone; one less than the first, when they had none
 //! 64  removed at u64          microseconds since 1970
 //! ```
 
@@ -33,7 +33,7 @@ pub struct Gap {
     pub last_commit: CommitNumber,
     /// The position of the first event that is gone.
     pub first_position: GlobalPosition,
-    /// That of the last one.
+    /// That of the last one; the one before the first, if the commits had no event.
     pub last_position: GlobalPosition,
     /// When the repair gave them up.
     pub removed_at: Timestamp,
@@ -73,7 +73,7 @@ impl Gap {
             last_position: GlobalPosition::new(u64_at(record, 56)),
             removed_at: Timestamp::from_micros(u64_at(record, 64)),
         };
-        let fits = u64_at(record, 16) == commit && gap.holds(commit) && gap.first_position <= gap.last_position;
+        let fits = u64_at(record, 16) == commit && gap.holds(commit) && gap.first_position <= gap.last_position.next();
         (is_one && fits).then_some(gap)
     }
 
@@ -116,6 +116,9 @@ mod tests {
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Gap::parse(&damaged, 8), None, "bit {bit}");
         }
+        // Commits without events leave a gap without positions.
+        let empty = Gap { first_position: GlobalPosition::new(11), last_position: GlobalPosition::new(10), ..gap };
+        assert_eq!(Gap::parse(&empty.encode(7), 7), Some(empty));
         // Whoever knows only commits says so, and does not take it for damage.
         assert_eq!(RecordView::parse(&record).unwrap_err(), RecordError::UnknownFormat { format: 1, kind: 2 });
     }

@@ -10,13 +10,14 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use onefold_core::journal::{
-    Append, CloseError, DurablePosition, FeedItem, Journal, JournalHealth, OpenError, OpenedSession, ReadError,
-    StreamChunk, StreamPage,
+    Append, ClaimPage, CloseError, DurablePosition, FeedItem, Journal, JournalHealth, OpenError, OpenedSession,
+    PinnedClaim, ReadError, StreamChunk, StreamPage,
 };
-use onefold_core::{Checkpoint, StreamId, StreamVersion};
+use onefold_core::{Checkpoint, ClaimName, Holder, StreamId, StreamVersion};
 use tokio::sync::{oneshot, watch};
 
 use crate::applier::End;
+use crate::claims;
 use crate::config::SledConfig;
 use crate::error::OpenJournalError;
 use crate::reader::ahead::StreamReading;
@@ -47,7 +48,7 @@ impl SledJournal {
     /// Opens the journal in the directory `path`, or creates it there, with the default configuration.
     ///
     /// Blocks until the journal can serve. After a clean close that is a few milliseconds; after a crash, the time to
-    /// bring sled up to the redo log and to rebuild the heads of what changed since the last checkpoint.
+    /// bring sled up to the redo log and to rebuild heads and claims of what changed since the last checkpoint.
     ///
     /// # Errors
     ///
@@ -104,6 +105,8 @@ impl SledJournal {
             overlay_bytes: shared.overlay.bytes() as u64,
             dirty_heads: shared.heads.dirty_count() as u64,
             resident_heads: shared.heads.resident() as u64,
+            dirty_claims: shared.claims.dirty_count() as u64,
+            resident_claims: shared.claims.resident() as u64,
             disk_bytes: bytes_in(&shared.config.path) + bytes_in(&shared.redo_dir),
         }
     }
@@ -123,9 +126,9 @@ impl Journal for SledJournal {
                 return Err(flight::open_refusal(&shared));
             }
             let pin = shared.heads.pin(&stream);
-            let is_loaded = pin.head.state.lock().loaded;
+            let is_loaded = pin.entry.state.lock().loaded;
             if !is_loaded {
-                let (shared, head) = (Arc::clone(&shared), Arc::clone(&pin.head));
+                let (shared, head) = (Arc::clone(&shared), Arc::clone(&pin.entry));
                 let loaded = pool.run(move || Reader::new(&shared)?.load(&head)).await;
                 match loaded {
                     Err(ReadError::Closed) => return Err(OpenError::ShuttingDown),
@@ -193,6 +196,34 @@ impl Journal for SledJournal {
     fn streams(&self, page: StreamPage) -> BoxFuture<'static, Result<Vec<StreamId>, ReadError>> {
         let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
         Box::pin(async move { pool.run(move || listing::page(&Reader::new(&shared)?, &page)).await })
+    }
+
+    fn pin_claims(&self, names: Vec<ClaimName>) -> BoxFuture<'static, Result<Vec<PinnedClaim>, ReadError>> {
+        let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
+        Box::pin(async move {
+            let pins: Vec<_> = names.iter().map(|name| shared.claims.pin(name)).collect();
+            let unloaded = pins.iter().filter(|pin| !pin.entry.state.lock().loaded);
+            let unloaded: Vec<_> = unloaded.map(|pin| Arc::clone(&pin.entry)).collect();
+            if !unloaded.is_empty() {
+                let shared = Arc::clone(&shared);
+                let load = move || {
+                    let reader = Reader::new(&shared)?;
+                    unloaded.iter().try_for_each(|claim| reader.load(claim))
+                };
+                pool.run(load).await?;
+            }
+            Ok(pins.into_iter().map(|pin| claims::pinned(pin, &shared.durable_group)).collect())
+        })
+    }
+
+    fn claim(&self, name: ClaimName) -> BoxFuture<'static, Result<Option<Holder>, ReadError>> {
+        let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
+        Box::pin(async move { pool.run(move || Ok(Reader::new(&shared)?.claim(&name)?.holder)).await })
+    }
+
+    fn claims(&self, page: ClaimPage) -> BoxFuture<'static, Result<Vec<(ClaimName, Holder)>, ReadError>> {
+        let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
+        Box::pin(async move { pool.run(move || listing::claims(&Reader::new(&shared)?, &page)).await })
     }
 
     fn durable(&self) -> watch::Receiver<DurablePosition> {

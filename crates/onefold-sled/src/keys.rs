@@ -6,23 +6,25 @@
 //! H ‖ type length u8 ‖ type ‖ id                          a stream's head
 //! X ‖ type length u8 ‖ type ‖ id length u8 ‖ id ‖ version u64     a sparse index into long streams
 //! M ‖ name                                                marks
-//! S, C                                                    reserved: snapshots, claims
+//! C ‖ namespace length u8 ‖ namespace ‖ value             a claim
+//! S                                                       reserved: snapshots
 //! ```
 
-use onefold_core::StreamId;
+use onefold_core::{ClaimName, StreamId};
 
 use crate::fields::u64_be_at;
 
 pub(crate) const LOG: u8 = b'L';
 pub(crate) const HEAD: u8 = b'H';
 pub(crate) const INDEX: u8 = b'X';
+pub(crate) const CLAIM: u8 = b'C';
 pub(crate) const MARK: u8 = b'M';
 
 /// The format of the directory, u64.
 pub(crate) const FORMAT_MARK: &[u8] = b"Mformat";
 /// The last commit in the log, u64: every batch carries it.
 pub(crate) const APPLIED_MARK: &[u8] = b"Mapplied";
-/// The commit up to which heads and index are complete, u64.
+/// The commit up to which heads, index and claims are complete, u64.
 pub(crate) const HEADS_MARK: &[u8] = b"Mheads";
 
 /// The key of a log block.
@@ -43,8 +45,25 @@ pub(crate) fn parse_log(key: &[u8]) -> Option<(u64, u16)> {
 
 /// The key of a stream's head.
 pub(crate) fn head(stream: &StreamId) -> Vec<u8> {
-    let mut key = head_prefix(stream.aggregate_type());
-    key.extend(stream.aggregate_id().as_bytes());
+    pair(HEAD, stream.aggregate_type(), stream.aggregate_id())
+}
+
+/// The key of a claim.
+pub(crate) fn claim(name: &ClaimName) -> Vec<u8> {
+    pair(CLAIM, name.namespace(), name.value())
+}
+
+/// The claim of a key; `None` when it is none.
+pub(crate) fn parse_claim(key: &[u8]) -> Option<ClaimName> {
+    let rest = key.strip_prefix(&[CLAIM])?;
+    let (namespace, value) = split_name(rest)?;
+    ClaimName::new(namespace, std::str::from_utf8(value).ok()?).ok()
+}
+
+/// A key of two names, of which the second one ends it.
+fn pair(kind: u8, first: &str, second: &str) -> Vec<u8> {
+    let mut key = prefix(kind, first);
+    key.extend(second.as_bytes());
     key
 }
 
@@ -64,11 +83,11 @@ pub(crate) fn parse_index(key: &[u8]) -> Option<(StreamId, u64)> {
     Some((StreamId::new(aggregate_type, id).ok()?, version))
 }
 
-/// What the heads of one type begin with.
-pub(crate) fn head_prefix(aggregate_type: &str) -> Vec<u8> {
+/// What the keys of one kind begin with that have this name first: the heads of a type, the claims of a namespace.
+pub(crate) fn prefix(kind: u8, name: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
-    key.push(HEAD);
-    push_name(aggregate_type, &mut key);
+    key.push(kind);
+    push_name(name, &mut key);
     key
 }
 
@@ -114,13 +133,15 @@ mod tests {
         assert_eq!(index_version(&index(&stream, 256)), 256);
         assert_eq!(parse_index(&index(&stream, 256)), Some((stream.clone(), 256)));
         assert_eq!(parse_head(&head(&stream)), Some(stream));
+        let name = ClaimName::new("username", "bob").unwrap();
+        assert_eq!(parse_claim(&claim(&name)), Some(name));
     }
 
     #[test]
     fn names_do_not_collide() {
         let stream = |aggregate_type, id| StreamId::new(aggregate_type, id).unwrap();
         assert_ne!(head(&stream("ab", "c")), head(&stream("a", "bc")));
-        assert!(!head(&stream("ab", "c")).starts_with(&head_prefix("a")));
+        assert!(!head(&stream("ab", "c")).starts_with(&prefix(HEAD, "a")));
         assert!(!index(&stream("a", "bc"), 1).starts_with(&index(&stream("a", "b"), 1)[..5]));
     }
 }

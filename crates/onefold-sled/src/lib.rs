@@ -58,6 +58,7 @@ mod recovery;
 
 mod beacon;
 mod block;
+mod claims;
 mod derived;
 mod fields;
 mod gap;
@@ -65,6 +66,7 @@ mod heads;
 mod keys;
 mod lock;
 mod poison;
+mod resident;
 mod space;
 mod store;
 mod timer;

@@ -9,17 +9,20 @@ pub(crate) mod listing;
 pub(crate) mod pool;
 pub(crate) mod window;
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use onefold_core::journal::ReadError;
-use onefold_core::{CommitNumber, StreamId};
+use onefold_core::{ClaimName, CommitNumber, StreamId};
 
 use crate::block::{self, Block, Parsed};
+use crate::claims::ClaimPlace;
 use crate::derived;
-use crate::heads::{HeadState, Place, StreamHead};
+use crate::heads::Place;
 use crate::keys;
+use crate::resident::{Entry, Table};
 use crate::shared::Shared;
 use crate::stats::Counters;
 use crate::store::{Store, StoreError};
@@ -29,6 +32,50 @@ pub(crate) struct Reader {
     pub(crate) shared: Arc<Shared>,
     pub(crate) store: Arc<Store>,
     block: Option<Block>,
+}
+
+/// A key under which sled has something that is derived from the log.
+pub(crate) trait DerivedKey {
+    type Value;
+
+    /// What sled has.
+    fn stored(&self, reader: &Reader) -> Result<Self::Value, ReadError>;
+}
+
+impl DerivedKey for StreamId {
+    type Value = Place;
+
+    fn stored(&self, reader: &Reader) -> Result<Place, ReadError> {
+        let key = keys::head(self);
+        let Some(value) = reader.store.get(&key).map_err(storage)? else { return Ok(Place::default()) };
+        let place = derived::decode_head(&key, &value)
+            .ok_or_else(|| damaged(Some(self), 0, "the head does not match its checksum"))?;
+        if place.commit > reader.shared.durable_position().commit.get() {
+            return Err(damaged(Some(self), place.commit, "the head points beyond the end of the log"));
+        }
+        Ok(place)
+    }
+}
+
+impl DerivedKey for ClaimName {
+    type Value = ClaimPlace;
+
+    fn stored(&self, reader: &Reader) -> Result<ClaimPlace, ReadError> {
+        let key = keys::claim(self);
+        let Some(value) = reader.store.get(&key).map_err(storage)? else { return Ok(ClaimPlace::default()) };
+        let holder = derived::decode_claim(&key, &value)
+            .ok_or_else(|| damaged_claim(self, "its entry does not match its checksum"))?;
+        if holder.since > reader.shared.durable_position().commit {
+            return Err(damaged_claim(self, "its entry points beyond the end of the log"));
+        }
+        Ok(Some(holder).into())
+    }
+}
+
+/// A damaged entry of a claim.
+pub(crate) fn damaged_claim(name: &ClaimName, evidence: &str) -> ReadError {
+    let place = format!("the claim {name}");
+    ReadError::Damaged { stream: None, commit: None, place, evidence: evidence.to_owned() }
 }
 
 /// A failed read of the store.
@@ -54,35 +101,42 @@ impl Reader {
 
     /// Where a stream durably ends.
     pub(crate) fn place(&self, stream: &StreamId) -> Result<Place, ReadError> {
-        let Some(head) = self.shared.heads.get(stream) else { return self.stored_place(stream) };
+        self.durable(&self.shared.heads, stream)
+    }
+
+    /// Who durably holds a claim.
+    pub(crate) fn claim(&self, name: &ClaimName) -> Result<ClaimPlace, ReadError> {
+        self.durable(&self.shared.claims, name)
+    }
+
+    fn durable<K, V, N>(&self, table: &Table<K, V, N>, key: &K) -> Result<V, ReadError>
+    where
+        K: DerivedKey<Value = V> + Hash + Eq + Clone,
+        V: Clone + Default + PartialEq,
+        N: Default,
+    {
+        let Some(entry) = table.get(key) else { return key.stored(self) };
         // IMPORTANT: the group first; later ones only add.
         let durable_group = self.shared.durable_group();
-        self.load(&head)?;
-        Ok(head.state.lock().durable(durable_group))
+        self.load(&entry)?;
+        Ok(entry.state.lock().durable(durable_group).clone())
     }
 
-    /// Loads a head that came into memory but was not read yet.
-    pub(crate) fn load(&self, head: &StreamHead) -> Result<(), ReadError> {
-        if head.state.lock().loaded {
+    /// Loads an entry that came into memory but was not read yet.
+    pub(crate) fn load<K, V, N>(&self, entry: &Entry<K, V, N>) -> Result<(), ReadError>
+    where
+        K: DerivedKey<Value = V>,
+        V: Clone,
+    {
+        if entry.state.lock().loaded {
             return Ok(());
         }
-        let place = self.stored_place(&head.stream)?;
-        let mut state: parking_lot::MutexGuard<'_, HeadState> = head.state.lock();
+        let stored = entry.key.stored(self)?;
+        let mut state = entry.state.lock();
         if !state.loaded {
-            state.load(place);
+            state.load(stored);
         }
         Ok(())
-    }
-
-    fn stored_place(&self, stream: &StreamId) -> Result<Place, ReadError> {
-        let key = keys::head(stream);
-        let Some(value) = self.store.get(&key).map_err(storage)? else { return Ok(Place::default()) };
-        let place = derived::decode_head(&key, &value)
-            .ok_or_else(|| damaged(Some(stream), 0, "the head does not match its checksum"))?;
-        if place.commit > self.shared.durable_position().commit.get() {
-            return Err(damaged(Some(stream), place.commit, "the head points beyond the end of the log"));
-        }
-        Ok(place)
     }
 
     /// The record of a durable commit.

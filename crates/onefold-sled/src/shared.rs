@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::applier::ApplierSignal;
 use crate::beacon::{Beacon, Facts};
+use crate::claims::Claims;
 use crate::config::{Durability, SledConfig};
 use crate::heads::Heads;
 use crate::medium::Step;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) flight: Flight,
     pub(crate) heads: Arc<Heads>,
+    pub(crate) claims: Arc<Claims>,
     pub(crate) overlay: Overlay,
     pub(crate) blocks: BlockCache,
     pub(crate) ledger: Arc<Ledger>,
@@ -52,7 +54,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// What is durable: written by the writer. The commit stands beside for a cheap look.
     pub(crate) durable: watch::Sender<DurablePosition>,
-    pub(crate) durable_group: AtomicU64,
+    pub(crate) durable_group: Arc<AtomicU64>,
     /// What the redo log has: written by the writer, promised by the beacon. Behind `durable` in `Buffered`.
     pub(crate) persisted: Mutex<DurablePosition>,
     /// The last commit visible in sled: written by the applier.
@@ -90,6 +92,7 @@ impl Shared {
             queue: Queue::new(config.queue_appends_max, config.queue_bytes_max),
             flight: Flight::default(),
             heads: Arc::new(Heads::new()),
+            claims: Arc::new(Claims::new()),
             overlay: Overlay::new(config.overlay_bytes_max),
             blocks: BlockCache::new(config.block_cache_bytes),
             applier: ApplierSignal::default(),
@@ -97,7 +100,7 @@ impl Shared {
             space: Space::new(config.free_space_reserve_bytes),
             counters: Counters::default(),
             durable: watch::Sender::new(durable),
-            durable_group: AtomicU64::new(0),
+            durable_group: Arc::default(),
             persisted: Mutex::new(durable),
             applied: AtomicU64::new(opened.commit),
             synced: AtomicU64::new(opened.commit),
@@ -138,6 +141,11 @@ impl Shared {
 
     pub(crate) fn durable_group(&self) -> u64 {
         self.durable_group.load(Ordering::Acquire)
+    }
+
+    /// How many heads and claims sled does not have as they are.
+    pub(crate) fn dirty_count(&self) -> usize {
+        self.heads.dirty_count() + self.claims.dirty_count()
     }
 
     /// Answers whoever waits for the end, unless that was done before.

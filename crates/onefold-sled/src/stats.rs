@@ -51,6 +51,10 @@ pub struct JournalStats {
     pub dirty_heads: u64,
     /// Streams with a head in memory.
     pub resident_heads: u64,
+    /// Claims that changed since the last checkpoint.
+    pub dirty_claims: u64,
+    /// Claims in memory.
+    pub resident_claims: u64,
     /// Bytes of the journal's files. Looked up when asked: a few system calls.
     pub disk_bytes: u64,
 }

@@ -38,7 +38,8 @@ const LOOK_UP: Duration = Duration::from_millis(50);
 /// The thread: works until it is told to stop or cannot go on, then refuses what is left.
 pub(crate) fn run(shared: &Arc<Shared>, log: RedoLog) {
     let durable = shared.durable_position();
-    let forming = Forming::new(Arc::clone(&shared.heads), durable.commit.get(), durable.position.get());
+    let (heads, claims) = (Arc::clone(&shared.heads), Arc::clone(&shared.claims));
+    let forming = Forming::new(heads, claims, durable.commit.get(), durable.position.get());
     let mut writer = Writer { shared: Arc::clone(shared), log, forming, telling: Vec::new() };
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| writer.work())) {
         shared.fail(format!("the writer panicked: {}", panic_message(&*panic)));
@@ -101,7 +102,7 @@ impl Writer {
             if shared.poison.is_set() || shared.queue.is_abandoned() {
                 return false;
             }
-            if shared.heads.dirty_count() >= heads_max {
+            if shared.dirty_count() >= heads_max {
                 shared.applier.want_checkpoint();
                 std::thread::sleep(Duration::from_millis(1));
             } else if shared.overlay.wait_for_room(LOOK_UP) {
@@ -164,8 +165,9 @@ impl Writer {
         let offsets = std::mem::take(&mut self.forming.offsets);
         // 1. The bytes, so that whoever learns of the commits finds them.
         let held = shared.overlay.push(Arc::new(Group { first, bytes, offsets, end }));
-        // 2. The heads that a checkpoint must save, before it can learn that the group is durable.
+        // 2. The heads and claims that a checkpoint must save, before it can learn that the group is durable.
         shared.heads.add_dirty(&mut self.forming.dirty);
+        shared.claims.add_dirty(&mut self.forming.dirty_claims);
         // 3. That the group is durable.
         shared.durable_group.store(group, Ordering::Release);
         shared.durable.send_replace(self.position());

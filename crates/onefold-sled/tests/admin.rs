@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use common::tampering::{Edit, edit, find, kinds, open_store, replace_store, verify, write_if};
 use common::*;
 use futures_util::StreamExt as _;
 use onefold_core::Checkpoint;
@@ -16,14 +17,6 @@ use onefold_sled::SledJournal;
 use onefold_sled::admin::{
     self, AdminError, Entry, Inspector, JournalWriter, ProblemKind, RepairOptions, VerifyOptions, VerifyReport,
 };
-
-fn verify(path: &Path) -> VerifyReport {
-    admin::verify(path, &VerifyOptions::default(), &mut |_| ()).unwrap()
-}
-
-fn kinds(report: &VerifyReport) -> Vec<ProblemKind> {
-    report.problems.items.iter().map(|problem| problem.kind).collect()
-}
 
 /// Every commit's record, by its number; those of gaps apart.
 fn records(path: &Path) -> (BTreeMap<u64, Bytes>, Vec<u64>) {
@@ -61,75 +54,6 @@ async fn fill_one(journal: &SledJournal, id: &str, commits: u64) {
     for receiver in answers {
         answer(receiver).await.unwrap();
     }
-}
-
-/// Changes values in sled: `change` sees each key of a kind, and its value. sled is made anew, so that its file holds no older
-/// copy of what was changed.
-fn edit(path: &Path, kind: u8, mut change: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Edit) {
-    let entries: Vec<_> = open_store(path).iter().map(Result::unwrap).collect();
-    let made = path.with_file_name("made-anew");
-    let db = open_store(&made);
-    let mut index = 0;
-    for (key, value) in entries {
-        let mut value = value.to_vec();
-        let mut keep = true;
-        if key[0] == kind {
-            keep = !matches!(change(index, &key, &mut value), Edit::Remove);
-            index += 1;
-        }
-        if keep {
-            db.insert(key, value).unwrap();
-        }
-    }
-    db.flush().unwrap();
-    drop(db);
-    replace_store(&made, path);
-    std::fs::remove_dir_all(made).unwrap();
-}
-
-fn open_store(path: &Path) -> sled::Db {
-    loop {
-        match sled::Config::new().path(path).open() {
-            // Threads of sled's hold its file for a moment after it was closed.
-            Err(error) if error.to_string().contains("could not acquire lock") => {
-                std::thread::sleep(std::time::Duration::from_millis(10));
-            }
-            opened => return opened.unwrap(),
-        }
-    }
-}
-
-/// sled's files of one directory in the place of those of another.
-fn replace_store(from: &Path, to: &Path) {
-    let is_sleds = |name: &str| name == "db" || name == "conf" || name.starts_with("snap.");
-    let names = |path: &Path| -> Vec<String> {
-        let names = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| is_sleds(name)).collect()
-    };
-    names(to).iter().for_each(|name| std::fs::remove_file(to.join(name)).unwrap());
-    for name in names(from) {
-        std::fs::copy(from.join(&name), to.join(&name)).unwrap();
-    }
-}
-
-enum Edit {
-    Keep,
-    Write,
-    Remove,
-}
-
-fn write_if(wanted: bool, change: impl FnOnce()) -> Edit {
-    match wanted {
-        true => {
-            change();
-            Edit::Write
-        }
-        false => Edit::Keep,
-    }
-}
-
-fn find(value: &[u8], text: &str) -> Option<usize> {
-    value.windows(text.len()).position(|window| window == text.as_bytes())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,9 +33,12 @@
 
 mod appending;
 mod atomicity;
+mod claims;
 mod closing;
 mod feed;
 mod fixture;
+mod holds;
+mod keyed;
 mod listing;
 mod numbering;
 mod racing;
@@ -56,6 +59,10 @@ use self::fixture::Fixture;
 pub trait Subject: Send + Sync + 'static {
     /// How long one case may take before it counts as hung.
     const PATIENCE: Duration = Duration::from_secs(120);
+
+    /// Whether it has claims and idempotency records. A journal without them is held to saying so, in place of the cases
+    /// about them.
+    const HAS_EXTRAS: bool = true;
 
     /// Opens the journal for the first time; empty.
     fn open(&self) -> impl Future<Output = Arc<dyn Journal>> + Send;
@@ -220,6 +227,40 @@ macro_rules! __conformance_cases {
                 barriers_and_failures_survive_as_nothing
                 large_commits_survive
             }
+            claims {
+                a_claim_has_one_holder
+                a_failed_claim_stores_nothing
+                only_the_holder_gives_up_or_hands_on
+                a_rename_is_one_commit
+                changes_of_a_commit_are_made_in_order
+                claims_are_decided_in_order_of_submission
+                racing_takes_have_one_winner
+                claims_are_visible_when_acknowledged
+                claims_are_listed_in_pages
+                claims_of_every_kind_are_kept_apart
+                the_most_claims_of_a_commit_fit
+                a_foreign_pin_is_superseded
+                claims_survive_restarts
+                claims_in_flight_at_a_kill_agree_with_the_log
+            }
+            holds {
+                a_hold_ends_only_by_a_commit
+                a_confirmed_hold_stays
+                a_hold_can_be_prolonged
+                expiry_means_one_hold
+                holds_survive_restarts
+            }
+            keyed {
+                a_commit_without_events_has_a_number
+                empty_extras_are_a_barrier
+                a_commit_without_events_is_checked
+                idempotency_records_come_back
+                commits_without_events_belong_to_their_streams
+                a_stream_may_have_commits_and_no_events
+                the_feed_shows_commits_without_events
+                many_commits_without_events_come_in_bounded_chunks
+                commits_without_events_survive_restarts
+            }
             closing {
                 close_decides_what_was_accepted
                 closed_journal_refuses_appends
@@ -238,7 +279,10 @@ macro_rules! dispatch_by_name {
 
         async fn $name<S: Subject>(case: &str, fixture: Fixture<S>) {
             match case {
-                $($(stringify!($case) => Box::pin($module::$case(fixture)).await,)*)*
+                $($(stringify!($case) => match stringify!($module) {
+                    "claims" | "holds" | "keyed" if !S::HAS_EXTRAS => Box::pin(claims::are_unsupported(fixture)).await,
+                    _ => Box::pin($module::$case(fixture)).await,
+                },)*)*
                 _ => panic!("no case is called {case:?}"),
             }
         }

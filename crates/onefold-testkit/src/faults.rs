@@ -45,10 +45,10 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, future, stream};
 use onefold_core::journal::{
-    Acknowledgement, Append, AppendError, CloseError, DurablePosition, FeedItem, Journal, JournalHealth, OpenError,
-    OpenedSession, ReadError, StreamChunk, StreamPage,
+    Acknowledgement, Append, AppendError, ClaimPage, CloseError, DurablePosition, FeedItem, Journal, JournalHealth,
+    OpenError, OpenedSession, PinnedClaim, ReadError, StreamChunk, StreamPage,
 };
-use onefold_core::{Checkpoint, StreamId, StreamVersion};
+use onefold_core::{Checkpoint, ClaimName, Holder, StreamId, StreamVersion};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -191,6 +191,21 @@ impl Journal for FaultyJournal {
         self.inner.streams(page)
     }
 
+    fn pin_claims(&self, names: Vec<ClaimName>) -> BoxFuture<'static, Result<Vec<PinnedClaim>, ReadError>> {
+        let fault = self.script.lock().on_claims();
+        faulty_answer(fault, self.inner.pin_claims(names))
+    }
+
+    fn claim(&self, name: ClaimName) -> BoxFuture<'static, Result<Option<Holder>, ReadError>> {
+        let fault = self.script.lock().on_claims();
+        faulty_answer(fault, self.inner.claim(name))
+    }
+
+    fn claims(&self, page: ClaimPage) -> BoxFuture<'static, Result<Vec<(ClaimName, Holder)>, ReadError>> {
+        let fault = self.script.lock().on_claims();
+        faulty_answer(fault, self.inner.claims(page))
+    }
+
     fn durable(&self) -> watch::Receiver<DurablePosition> {
         self.inner.durable()
     }
@@ -210,6 +225,14 @@ impl Journal for FaultyJournal {
             closed
         })
     }
+}
+
+fn faulty_answer<T: Send + 'static>(
+    fault: Option<ReadFault>,
+    answer: BoxFuture<'static, Result<T, ReadError>>,
+) -> BoxFuture<'static, Result<T, ReadError>> {
+    let mut answers = faulty_read(fault, answer.into_stream().boxed());
+    Box::pin(async move { answers.next().await.unwrap_or(Err(ReadError::Closed)) })
 }
 
 fn faulty_read<T: Send + 'static>(

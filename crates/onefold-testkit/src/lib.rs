@@ -30,6 +30,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod claims;
 mod clock;
 pub mod conformance;
 mod event;
@@ -39,7 +40,8 @@ mod reading;
 pub mod seeds;
 mod writing;
 
+pub use claims::ClaimsByLog;
 pub use clock::{ManualClock, SimulatedClock};
 pub use event::TestEvent;
-pub use reading::{SeenCommit, SeenEvent, read_events, read_feed};
-pub use writing::{Pending, append_one, part, prepare, submit, submit_one};
+pub use reading::{SeenCommit, SeenEvent, claims_by_log, read_events, read_feed, read_parts};
+pub use writing::{Pending, append_one, part, prepare, submit, submit_one, with_claims, with_key};

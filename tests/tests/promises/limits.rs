@@ -10,6 +10,7 @@ fn small() -> Config {
         id_bytes_max: 8,
         event_bytes_max: 100,
         events_per_commit_max: 4,
+        claims_per_commit_max: 8,
         commit_bytes_max: 300,
         metadata_bytes_max: 200,
     };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{AppendError, EncodedEvents, Session};
+use super::{AppendError, ClaimChange, EncodedEvents, PartExtras, Session};
 use crate::{CommitNumber, ExpectedVersion, GlobalPosition, StreamId};
 
 /// One commit on its way into the journal: it lands whole or not at all.
@@ -25,14 +25,14 @@ impl Append {
         Append { parts: smallvec![part], metadata, acknowledgement }
     }
 
-    /// Whether this is a barrier: no part has an event.
+    /// Whether this is a barrier: no part has anything to record.
     pub fn is_barrier(&self) -> bool {
-        self.parts.iter().all(|part| part.events.is_empty())
+        self.parts.iter().all(|part| !part.is_recorded())
     }
 
     /// The bytes it occupies in a queue.
     pub fn queued_bytes(&self) -> usize {
-        size_of::<Self>() + self.metadata.len() + self.parts.iter().map(|part| part.events.bytes().len()).sum::<usize>()
+        size_of::<Self>() + self.metadata.len() + self.parts.iter().map(AppendPart::queued_bytes).sum::<usize>()
     }
 }
 
@@ -45,12 +45,33 @@ pub struct AppendPart {
     pub expected: ExpectedVersion,
     /// The encoded events; empty for a barrier.
     pub events: EncodedEvents,
+    /// Changes of claims and an idempotency record. `None` costs nothing.
+    pub extras: Option<Box<PartExtras>>,
 }
 
 impl AppendPart {
     /// The stream.
     pub fn stream(&self) -> &StreamId {
         self.session.stream()
+    }
+
+    /// Whether it leaves something in the journal: events, or extras. A part that does not is only checked.
+    pub fn is_recorded(&self) -> bool {
+        !self.events.is_empty() || self.has_extras()
+    }
+
+    /// Whether it has extras that are not empty.
+    pub fn has_extras(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| !extras.is_empty())
+    }
+
+    /// The changes of claims that it asks for, in order.
+    pub fn claim_changes(&self) -> &[ClaimChange] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.claims)
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.events.bytes().len() + self.extras.as_ref().map_or(0, |extras| extras.queued_bytes())
     }
 }
 
@@ -59,7 +80,7 @@ impl AppendPart {
 pub struct Appended {
     /// Its number; of a barrier, that of the last commit before it.
     pub commit: CommitNumber,
-    /// The global position of its last event; of a barrier, that of the last event before it.
+    /// The global position of its last event; of a barrier, or a commit without events, that of the last event before it.
     pub position: GlobalPosition,
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{CommitNumber, ExpectedVersion, StreamId, StreamVersion};
+use crate::{ClaimName, CommitNumber, ExpectedVersion, Holder, StreamId, StreamVersion};
 
 /// Why an append failed. All but [`Unknown`](AppendError::Unknown) mean: surely not stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,30 @@ pub enum AppendError {
         expected: ExpectedVersion,
         /// Where the stream is.
         actual: StreamVersion,
+    },
+    /// Another stream holds a claim that the append would take.
+    #[error("claim {claim} is held by stream {}", holder.stream)]
+    ClaimTaken {
+        /// The claim.
+        claim: ClaimName,
+        /// Who holds it.
+        holder: Box<Holder>,
+    },
+    /// The append confirms, releases or moves a claim that its stream does not hold.
+    #[error("stream {stream} does not hold claim {claim}, {}", held_by(holder.as_deref()))]
+    ClaimNotHeld {
+        /// The claim.
+        claim: ClaimName,
+        /// The stream that does not hold it.
+        stream: StreamId,
+        /// Who does.
+        holder: Option<Box<Holder>>,
+    },
+    /// The journal does not know what the append asks for. It never will.
+    #[error("the journal knows no {what}")]
+    Unsupported {
+        /// What it does not know.
+        what: &'static str,
     },
     /// The session has ended: an earlier append of it failed, or the stream was opened anew. Open again.
     #[error("the session on stream {stream} has ended: open the stream again")]
@@ -62,6 +86,9 @@ impl AppendError {
         match self {
             AppendError::Unknown { .. } => false,
             AppendError::Conflict { .. }
+            | AppendError::ClaimTaken { .. }
+            | AppendError::ClaimNotHeld { .. }
+            | AppendError::Unsupported { .. }
             | AppendError::Superseded { .. }
             | AppendError::Poisoned { .. }
             | AppendError::DiskLow { .. }
@@ -69,6 +96,10 @@ impl AppendError {
             | AppendError::Unavailable { .. } => true,
         }
     }
+}
+
+fn held_by(holder: Option<&Holder>) -> String {
+    holder.map_or_else(|| "nobody does".to_owned(), |holder| format!("stream {} does", holder.stream))
 }
 
 /// Why a stream could not be opened.
@@ -110,6 +141,12 @@ pub enum ReadError {
     Storage {
         /// What it said.
         reason: Arc<str>,
+    },
+    /// The journal does not have what was asked for. It never will.
+    #[error("the journal knows no {what}")]
+    Unsupported {
+        /// What it does not know.
+        what: &'static str,
     },
     /// The journal is closed.
     #[error("the journal is closed")]

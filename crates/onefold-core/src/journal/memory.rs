@@ -3,6 +3,7 @@
 //! It encodes, checks and checksums as a durable journal does; then it keeps the bytes. "Durable" means: in memory. It
 //! grows without bound.
 
+mod claims;
 mod log;
 
 use std::collections::BTreeMap;
@@ -18,13 +19,15 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::watch;
 
+use self::claims::ClaimTable;
 use self::log::Log;
-use super::record::{self, PartPlace};
+use super::record::{self, EncodedExtras, PartPlace};
 use super::{
-    Append, AppendError, AppendOutcome, AppendPart, Appended, CloseError, DurablePosition, FeedItem, Journal,
-    JournalHealth, OpenError, OpenedSession, ReadError, Session, StreamChunk, StreamPage, WriterEpoch,
+    Append, AppendError, AppendOutcome, AppendPart, Appended, ClaimPage, CloseError, DecidedClaims, DurablePosition,
+    FeedItem, Journal, JournalHealth, OpenError, OpenedSession, PinnedClaim, ReadError, Session, StreamChunk,
+    StreamPage, WriterEpoch,
 };
-use crate::{Checkpoint, CommitNumber, GlobalPosition, StreamId, StreamVersion};
+use crate::{Checkpoint, ClaimName, CommitNumber, GlobalPosition, Holder, StreamId, StreamVersion};
 
 /// Commits in one chunk of a read, at most.
 const CHUNK_COMMITS_MAX: usize = 256;
@@ -43,6 +46,7 @@ struct Inner {
     position: GlobalPosition,
     streams: Vec<StreamState>,
     by_name: BTreeMap<StreamId, usize>,
+    claims: ClaimTable,
     closed: bool,
 }
 
@@ -51,6 +55,12 @@ struct StreamState {
     session: Option<Session>,
     version: StreamVersion,
     commits: Vec<CommitNumber>,
+}
+
+impl StreamState {
+    fn last_commit(&self) -> CommitNumber {
+        self.commits.last().copied().unwrap_or(CommitNumber::NONE)
+    }
 }
 
 /// What the journal keeps inside a session: which journal, and the stream's index there.
@@ -73,6 +83,7 @@ impl MemoryJournal {
             position: GlobalPosition::START,
             streams: Vec::new(),
             by_name: BTreeMap::new(),
+            claims: ClaimTable::default(),
             closed: false,
         };
         MemoryJournal {
@@ -117,10 +128,9 @@ impl Inner {
         let mut indexes: SmallVec<[usize; 1]> = SmallVec::new();
         for part in &append.parts {
             let index = self.check(part, journal)?;
-            if !part.events.is_empty() {
+            if part.is_recorded() {
                 let stream = &self.streams[index];
-                let previous = stream.commits.last().copied().unwrap_or(CommitNumber::NONE);
-                places.push(PartPlace { previous, first_version: stream.version.next() });
+                places.push(PartPlace { previous: stream.last_commit(), first_version: stream.version.next() });
                 indexes.push(index);
             }
         }
@@ -129,8 +139,14 @@ impl Inner {
         }
         let commit = self.log.last().next();
         let first = self.position.next();
-        self.log.push(|out| record::encode(append, commit, first, &places, out));
-        let written = append.parts.iter().filter(|part| !part.events.is_empty());
+        // IMPORTANT: after session and version of every part, before anything is changed.
+        let claims = DecidedClaims::decide(append, commit, |claim| {
+            claims::is_of(claim, journal).then(|| self.claims.holder(claim.name()).cloned())
+        })?;
+        let extras = EncodedExtras::encode(append, &claims);
+        self.log.push(|out| record::encode(append, commit, first, &places, &extras, out));
+        self.claims.apply(claims);
+        let written = append.parts.iter().filter(|part| part.is_recorded());
         for (part, index) in written.zip(indexes) {
             let stream = &mut self.streams[index];
             stream.version = stream.version.plus(part.events.count().into());
@@ -152,19 +168,22 @@ impl Inner {
         Ok(index)
     }
 
-    fn stream_chunk(&self, stream: &StreamId, after: StreamVersion) -> Result<StreamChunk, ReadError> {
-        let Some(index) = self.by_name.get(stream) else { return Ok(StreamChunk::default()) };
-        let commits = &self.streams[*index].commits;
-        // The commits are in version order: find the first that reaches beyond `after`.
-        let start = commits.partition_point(|commit| {
-            self.log
-                .view(*commit)
-                .part_of(stream)
-                .is_some_and(|part| part.first_version.plus(u64::from(part.event_count) - 1) <= after)
-        });
+    fn commits_of(&self, stream: &StreamId) -> &[CommitNumber] {
+        self.by_name.get(stream).map_or(&[], |index| &self.streams[*index].commits)
+    }
+
+    /// How many of the stream's commits a reading beyond `after` leaves out.
+    fn commits_to(&self, stream: &StreamId, after: StreamVersion) -> usize {
+        let is_behind =
+            |commit: &CommitNumber| self.log.view(*commit).part_of(stream).is_some_and(|part| !part.is_beyond(after));
+        self.commits_of(stream).partition_point(is_behind)
+    }
+
+    /// The next of the stream's commits, without the first `skip`.
+    fn stream_chunk(&self, stream: &StreamId, skip: usize) -> Result<StreamChunk, ReadError> {
         let mut chunk = StreamChunk::default();
         let mut bytes = 0;
-        for commit in commits[start..].iter().take(CHUNK_COMMITS_MAX) {
+        for commit in self.commits_of(stream).iter().skip(skip).take(CHUNK_COMMITS_MAX) {
             if bytes >= CHUNK_BYTES_MAX {
                 break;
             }
@@ -191,18 +210,14 @@ impl Inner {
         })
     }
 
-    /// The first commit with an event beyond `after`.
+    /// The first commit that a reading beyond `after` shows.
     fn first_commit_after(&self, after: GlobalPosition) -> CommitNumber {
-        let last_position = |number| {
-            let view = self.log.view(CommitNumber::new(number));
-            view.first_position().get() + view.event_count() - 1
-        };
         let (mut low, mut high) = (1, self.log.last().get() + 1);
         while low < high {
             let middle = low + (high - low) / 2;
-            match last_position(middle) <= after.get() {
-                true => low = middle + 1,
-                false => high = middle,
+            match self.log.view(CommitNumber::new(middle)).is_beyond(after) {
+                true => high = middle,
+                false => low = middle + 1,
             }
         }
         CommitNumber::new(low)
@@ -232,7 +247,7 @@ impl Journal for MemoryJournal {
             if let Some(older) = entry.session.replace(session.clone()) {
                 older.end();
             }
-            Ok(OpenedSession { session, head: entry.version })
+            Ok(OpenedSession { session, head: entry.version, last_commit: entry.last_commit() })
         })
     }
 
@@ -251,13 +266,16 @@ impl Journal for MemoryJournal {
         stream: &StreamId,
         after: StreamVersion,
     ) -> BoxStream<'static, Result<StreamChunk, ReadError>> {
-        let (this, stream, mut after) = (self.clone(), stream.clone(), after);
+        let (this, stream, mut read) = (self.clone(), stream.clone(), None);
         Box::pin(Items(move || {
-            let chunk = this.inner.lock().stream_chunk(&stream, after);
+            let inner = this.inner.lock();
+            // By count, not by version: commits without events have none of their own.
+            let skip = read.get_or_insert_with(|| inner.commits_to(&stream, after));
+            let chunk = inner.stream_chunk(&stream, *skip);
             if let Ok(chunk) = &chunk {
-                after = chunk.parts.last()?.last_version();
+                *skip += chunk.parts.len();
             }
-            Some(chunk)
+            (!chunk.as_ref().is_ok_and(|chunk| chunk.parts.is_empty())).then_some(chunk)
         }))
     }
 
@@ -284,6 +302,21 @@ impl Journal for MemoryJournal {
             let written = of_type.filter(|(_, index)| inner.streams[**index].version > StreamVersion::EMPTY);
             Ok(written.take(page.limit).map(|(stream, _)| stream.clone()).collect())
         })
+    }
+
+    fn pin_claims(&self, names: Vec<ClaimName>) -> BoxFuture<'static, Result<Vec<PinnedClaim>, ReadError>> {
+        let pins = names.into_iter().map(|name| claims::pin(&self.inner, name)).collect();
+        Box::pin(std::future::ready(Ok(pins)))
+    }
+
+    fn claim(&self, name: ClaimName) -> BoxFuture<'static, Result<Option<Holder>, ReadError>> {
+        let this = self.clone();
+        Box::pin(async move { Ok(this.inner.lock().claims.holder(&name).cloned()) })
+    }
+
+    fn claims(&self, page: ClaimPage) -> BoxFuture<'static, Result<Vec<(ClaimName, Holder)>, ReadError>> {
+        let this = self.clone();
+        Box::pin(async move { Ok(this.inner.lock().claims.page(&page)) })
     }
 
     fn durable(&self) -> watch::Receiver<DurablePosition> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::EventFrames;
+use super::{EventFrames, RecordedExtras};
 use crate::{AggregateId, Checkpoint, CommitNumber, GlobalPosition, Metadata, StreamId, StreamVersion};
 
 /// One stream's share of a recorded commit.
@@ -12,27 +12,41 @@ use crate::{AggregateId, Checkpoint, CommitNumber, GlobalPosition, Metadata, Str
 pub struct RecordedPart {
     /// The commit it is part of.
     pub commit: CommitNumber,
-    /// The version of its first event.
+    /// The version of its first event; without events, the version that the stream's next event will have.
     pub first_version: StreamVersion,
-    /// The global position of its first event.
+    /// The global position of its first event; without events, the one that the next event will have.
     pub first_position: GlobalPosition,
-    /// How many events.
+    /// How many events; 0 of a commit that only changes claims, or remembers an answer.
     pub event_count: u32,
     /// The command's metadata in its stored form, see [`RecordedPart::metadata`].
     pub metadata_bytes: Bytes,
     /// The encoded events, checked against their checksum.
     pub body: Bytes,
+    /// The extras in their stored form, checked; empty without extras. See [`RecordedPart::extras`].
+    pub extras_bytes: Bytes,
 }
 
 impl RecordedPart {
-    /// The version of the last event.
+    /// The stream's version after this part: that of its last event; without events, of the last event before.
+    ///
+    /// Where a reading stands is not told by the version alone: several parts without events can have the same.
     pub fn last_version(&self) -> StreamVersion {
-        StreamVersion::new(self.first_version.get() + u64::from(self.event_count) - 1)
+        StreamVersion::new((self.first_version.get() + u64::from(self.event_count)).saturating_sub(1))
+    }
+
+    /// Whether a reading of the stream beyond `after` shows this part: it has an event beyond, or none and stands behind.
+    pub fn is_beyond(&self, after: StreamVersion) -> bool {
+        is_beyond(self.first_version.get(), self.event_count.into(), after.get())
     }
 
     /// The events, in order. `None` marks a frame that does not parse: damage.
     pub fn events(&self) -> EventFrames<'_> {
         EventFrames::new(&self.body, self.event_count)
+    }
+
+    /// What it carries beside its events; nothing, most of the time. `None` when it does not parse: damage.
+    pub fn extras(&self) -> Option<RecordedExtras> {
+        RecordedExtras::decode(&self.extras_bytes)
     }
 
     /// The command's metadata; `None` when it does not parse: damage.
@@ -41,7 +55,13 @@ impl RecordedPart {
     }
 }
 
-/// Some consecutive commits of one stream, in version order.
+/// Whether what has `count` events, the first numbered `first`, is shown by a reading beyond the event `after`: it has an
+/// event beyond; or it has none, and stands behind that event.
+pub(super) fn is_beyond(first: u64, count: u64, after: u64) -> bool {
+    first.saturating_add(count.max(1)).saturating_sub(1) > after
+}
+
+/// Some consecutive commits of one stream, in commit order.
 #[derive(Clone, Debug, Default)]
 pub struct StreamChunk {
     /// The commits' parts that belong to the stream. A reader that wants only versions above `after` skips the events
@@ -74,12 +94,14 @@ pub enum FeedItem {
 }
 
 impl FeedItem {
-    /// Where a reader stands that has dealt with this item.
+    /// Where a reader stands that has dealt with this item: after its last event. A commit without events stands where the
+    /// last event before it does, so a reader that goes on from here may meet it again, and the commits without events
+    /// around it; but no event twice.
     pub fn checkpoint(&self) -> Checkpoint {
         match self {
             FeedItem::Commit(commit) => {
                 let ends = commit.parts.iter().map(|(_, part)| part.first_position.get() + u64::from(part.event_count));
-                Checkpoint::after(GlobalPosition::new(ends.max().unwrap_or(1) - 1))
+                Checkpoint::after(GlobalPosition::new(ends.max().unwrap_or(0).saturating_sub(1)))
             }
             FeedItem::Removed { to, .. } => Checkpoint::after(*to),
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use crate::{StreamId, StreamVersion};
+use crate::{CommitNumber, StreamId, StreamVersion};
 
 /// The fencing number of whoever writes. The embedded journals have a single writer and keep it at 0; in a cluster it is
 /// the epoch of the shard's owner, and an append under an old one is surely not applied. Opaque to the runtime.
@@ -19,6 +19,9 @@ pub struct OpenedSession {
     pub session: Session,
     /// The stream's version, every older append included.
     pub head: StreamVersion,
+    /// The stream's last commit, every older append included; 0 of a stream without any. A stream without events can
+    /// have commits.
+    pub last_commit: CommitNumber,
 }
 
 /// The right of one incarnation to append to one stream, from `open` to its first failed append, or to the next `open`.

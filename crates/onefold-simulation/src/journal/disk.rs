@@ -40,6 +40,14 @@ impl SimulatedDisk {
         self.0.lock().streams.get(stream).map_or(StreamVersion::EMPTY, |stored| stored.version)
     }
 
+    /// That version, and the stream's last commit.
+    pub(super) fn head(&self, stream: &StreamId) -> (StreamVersion, CommitNumber) {
+        let contents = self.0.lock();
+        let Some(stored) = contents.streams.get(stream) else { return Default::default() };
+        let last = stored.commits.last().map_or(CommitNumber::NONE, |place| contents.log[*place].number);
+        (stored.version, last)
+    }
+
     /// The end of what is durable.
     pub fn end(&self) -> DurablePosition {
         let contents = self.0.lock();
@@ -66,6 +74,7 @@ impl SimulatedDisk {
                 event_count: *event_count,
                 metadata_bytes: metadata.clone(),
                 body: body.clone(),
+                extras_bytes: bytes::Bytes::new(),
             };
             stored.version = stored.version.plus(u64::from(*event_count));
             stored.commits.push(place);

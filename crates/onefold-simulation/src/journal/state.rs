@@ -207,7 +207,11 @@ impl State {
         let refused = match (&self.poison, self.closing, ended) {
             (Some(reason), ..) => Some(AppendError::Poisoned { reason: reason.clone() }),
             (None, true, _) => Some(AppendError::ShuttingDown),
-            (None, false, ended) => ended.map(|part| AppendError::Superseded { stream: part.stream().clone() }),
+            (None, false, Some(part)) => Some(AppendError::Superseded { stream: part.stream().clone() }),
+            (None, false, None) => {
+                let extras = append.parts.iter().any(|part| part.has_extras());
+                extras.then_some(AppendError::Unsupported { what: "extras" })
+            }
         };
         self.count(&append, shared, 1);
         self.queue.push_back(Entry { append, refused });

@@ -1,20 +1,31 @@
-//! Checks the log commit by commit, in order: checksums, numbers, positions, and every stream's chain.
+//! Checks the log commit by commit, in order: checksums, numbers, positions, every stream's chain, and claims.
 //!
 //! Holds 32 bytes and a little per stream, whatever the length of the log: streams are known by two keyed hashes.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 
 use bytes::Bytes;
 use onefold_core::journal::RecordedCommit;
 use onefold_core::journal::record::{RecordError, RecordView};
 use onefold_core::{CommitNumber, GlobalPosition, Metadata, StreamId};
 
+use super::claims_check::ClaimLedger;
 use super::problem::{Listed, Problem, ProblemKind, StreamLoss, commits};
 use super::verify::Hole;
 use crate::gap::Gap;
 use crate::heads::Place;
 use crate::writer::forming::INDEX_VERSIONS;
+
+/// Two keyed hashes, by which streams and claims are known.
+#[derive(Default)]
+pub(super) struct Hashers(RandomState, RandomState);
+
+impl Hashers {
+    pub(super) fn hash(&self, name: &impl Hash) -> u128 {
+        u128::from(self.0.hash_one(name)) << 64 | u128::from(self.1.hash_one(name))
+    }
+}
 
 /// What is known after the commits so far.
 pub(crate) struct LogChecker {
@@ -22,7 +33,8 @@ pub(crate) struct LogChecker {
     pub(crate) commit: u64,
     pub(crate) position: u64,
     streams: HashMap<u128, Place>,
-    hashers: (RandomState, RandomState),
+    pub(super) hashers: Hashers,
+    pub(super) claims: ClaimLedger,
     /// The commits that are not there, in order: those that a repair recorded, and those that were found missing.
     pub(crate) holes: Vec<Hole>,
     /// The last hole has no end yet: its last position is known when the next commit is.
@@ -37,13 +49,15 @@ pub(crate) struct LogChecker {
 }
 
 impl LogChecker {
-    /// Before the first commit. Index entries are counted up to `index_to`.
+    /// Before the first commit. Index entries are counted up to `index_to`; of claims that nobody holds, those are remembered
+    /// that were given up since.
     pub(crate) fn new(index_to: u64) -> Self {
         LogChecker {
             commit: 0,
             position: 0,
             streams: HashMap::new(),
-            hashers: (RandomState::new(), RandomState::new()),
+            hashers: Hashers::default(),
+            claims: ClaimLedger::new(index_to),
             holes: Vec::new(),
             open: false,
             lost: Listed::default(),
@@ -137,7 +151,7 @@ impl LogChecker {
     pub(crate) fn end(&mut self, position: Option<u64>) {
         if self.open {
             let lost = self.holes.last().map_or(0, |hole| hole.last_commit.get() - hole.first_commit.get() + 1);
-            self.close_hole(position.unwrap_or(0).max(self.position + lost));
+            self.close_hole(position.map_or(self.position + lost, |position| position.max(self.position)));
         }
     }
 
@@ -146,12 +160,11 @@ impl LogChecker {
         &self.holes[..self.holes.len() - usize::from(self.open)]
     }
 
-    /// Whether the next commit can begin with this position: behind a hole, each of whose commits had an event at least.
+    /// Whether the next commit can begin with this position: behind a hole, whose commits may have had no events.
     fn may_begin_at(&self, position: u64) -> bool {
-        let hole = self.holes.last().filter(|_| self.open);
-        match hole {
-            None => position == self.position + 1,
-            Some(hole) => position > self.position + (hole.last_commit.get() - hole.first_commit.get() + 1),
+        match self.open {
+            false => position == self.position + 1,
+            true => position > self.position,
         }
     }
 
@@ -188,9 +201,12 @@ impl LogChecker {
             if first == before.version + 1 && *previous == before.commit && !twice {
                 continue;
             }
-            if *previous > before.commit && self.in_hole(*previous) && first > before.version + 1 && !twice {
-                let (first_version, last_version) = (before.version + 1, first - 1);
-                losses.push(StreamLoss { stream: stream.clone(), first_version, last_version });
+            if *previous > before.commit && self.in_hole(*previous) && first > before.version && !twice {
+                // Without events, what is gone has no version.
+                if first > before.version + 1 {
+                    let (first_version, last_version) = (before.version + 1, first - 1);
+                    losses.push(StreamLoss { stream: stream.clone(), first_version, last_version });
+                }
                 continue;
             }
             let evidence = format!(
@@ -209,6 +225,7 @@ impl LogChecker {
         self.commits += 1;
         self.events += events;
         self.record_bytes += bytes as u64;
+        self.claims.note(commit, &self.hashers, !self.holes.is_empty());
         for (stream, part) in &commit.parts {
             let (before, version) = (part.first_version.get() - 1, part.last_version().get());
             let crosses = before / INDEX_VERSIONS != version / INDEX_VERSIONS;
@@ -219,7 +236,7 @@ impl LogChecker {
     }
 
     fn key(&self, stream: &StreamId) -> u128 {
-        u128::from(self.hashers.0.hash_one(stream)) << 64 | u128::from(self.hashers.1.hash_one(stream))
+        self.hashers.hash(stream)
     }
 }
 

@@ -62,7 +62,7 @@ impl Derived<'_> {
             return false;
         };
         let there = self.checker.place(&stream);
-        let is_known = there.version > 0;
+        let is_known = there.commit > 0;
         let Some(head) = derived::decode_head(key, value) else {
             self.wrong(ProblemKind::HeadDamaged, &stream, "it does not match its checksum".to_owned());
             return is_known;
@@ -70,9 +70,12 @@ impl Derived<'_> {
         if head == there {
             return is_known;
         }
-        if head.version > there.version && self.checker.in_hole(head.commit) {
-            let (first_version, last_version) = (there.version + 1, head.version);
-            lost.push(StreamLoss { stream, first_version, last_version });
+        if head.version >= there.version && self.checker.in_hole(head.commit) {
+            // Without events, what is gone has no version.
+            if head.version > there.version {
+                let (first_version, last_version) = (there.version + 1, head.version);
+                lost.push(StreamLoss { stream, first_version, last_version });
+            }
             return is_known;
         }
         // Beyond the last checkpoint a head may be as of any commit that the stream had since.
@@ -130,7 +133,7 @@ impl Derived<'_> {
         let Some(record) = record_in_store(self.store, place.commit) else { return false };
         let view = RecordView::parse(&record).ok().filter(|view| view.commit().get() == place.commit);
         let part = view.and_then(|view| view.part_of(stream));
-        part.is_some_and(|part| part.first_version.get() + u64::from(part.event_count) == place.version + 1)
+        part.is_some_and(|part| part.last_version().get() == place.version)
     }
 
     fn wrong(&mut self, kind: ProblemKind, stream: &StreamId, evidence: String) {
@@ -163,7 +166,7 @@ pub(super) fn of_kind(store: &Store, kind: u8) -> impl Iterator<Item = Result<(B
 
 /// Notes keys of kinds that no journal of this format has.
 pub(super) fn note_foreign_keys(store: &Store, problems: &mut Listed<Problem>) {
-    let known = [keys::HEAD, keys::LOG, keys::MARK, keys::INDEX];
+    let known = [keys::CLAIM, keys::HEAD, keys::LOG, keys::MARK, keys::INDEX];
     let mut low = Vec::new();
     for kind in known.into_iter().map(Some).chain([None]) {
         let high = match kind {
@@ -180,7 +183,7 @@ pub(super) fn note_foreign_keys(store: &Store, problems: &mut Listed<Problem>) {
 }
 
 /// The record of a commit as it is in sled, whatever its checksums say.
-fn record_in_store(store: &Store, commit: u64) -> Option<Bytes> {
+pub(super) fn record_in_store(store: &Store, commit: u64) -> Option<Bytes> {
     let (key, value) = store.last_in(&keys::log(0, 0), &keys::log(commit, u16::MAX)).ok()??;
     match block::parse(&key, &value).ok()? {
         Parsed::Records(block) => block.holds(commit).then(|| block.record(commit)),

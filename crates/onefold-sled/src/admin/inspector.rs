@@ -89,7 +89,7 @@ impl Inspector {
             let (key, _) = entry.map_err(storage)?;
             let stream =
                 keys::parse_head(&key).ok_or_else(|| damaged(None, 0, "the key of a head is not a stream's name"))?;
-            low = keys::head_prefix(stream.aggregate_type());
+            low = keys::prefix(keys::HEAD, stream.aggregate_type());
             // Behind every id of that type: ids are text.
             low.push(0xff);
             types.push(stream.aggregate_type().to_owned());

@@ -46,6 +46,14 @@ pub enum ProblemKind {
     IndexWrong,
     /// Index entries are missing.
     IndexMissing,
+    /// What the log says of a claim does not follow from what it said before.
+    ClaimBroken,
+    /// A claim's entry does not match its checksum.
+    ClaimDamaged,
+    /// A claim's entry does not say who holds it.
+    ClaimWrong,
+    /// Claims have no entry.
+    ClaimMissing,
     /// A mark is missing, or contradicts the beacon.
     MarkWrong,
     /// There is something that no journal writes.
@@ -75,6 +83,10 @@ impl ProblemKind {
             ProblemKind::IndexDamaged => "index-damaged",
             ProblemKind::IndexWrong => "index-wrong",
             ProblemKind::IndexMissing => "index-missing",
+            ProblemKind::ClaimBroken => "claim-broken",
+            ProblemKind::ClaimDamaged => "claim-damaged",
+            ProblemKind::ClaimWrong => "claim-wrong",
+            ProblemKind::ClaimMissing => "claim-missing",
             ProblemKind::MarkWrong => "mark-wrong",
             ProblemKind::Foreign => "foreign",
         }

@@ -33,6 +33,8 @@ pub struct Space {
     pub heads: SpaceOf,
     /// Entries of the sparse index.
     pub index: SpaceOf,
+    /// Claims.
+    pub claims: SpaceOf,
     /// Marks.
     pub marks: SpaceOf,
     /// Segments of the redo log.
@@ -71,19 +73,21 @@ pub fn space(inspector: &Inspector, on_progress: OnProgress<'_>) -> Result<Space
         }
         Ok(space)
     };
-    let (blocks, heads, index, marks) = (of(keys::LOG)?, of(keys::HEAD)?, of(keys::INDEX)?, of(keys::MARK)?);
+    let (blocks, heads, index) = (of(keys::LOG)?, of(keys::HEAD)?, of(keys::INDEX)?);
+    let (claims, marks) = (of(keys::CLAIM)?, of(keys::MARK)?);
     let dir = &shared.config.path;
     let store = files(dir, |name| name == "db" || name == "conf" || name.starts_with("snap."))?;
     let blobs = files(&dir.join("blobs"), |_| true).unwrap_or_default();
     let other = files(dir, |name| name == "beacon" || name == "lock")?;
     let redo = files(&shared.redo_dir, |_| true)?;
-    let inside = blocks.bytes + heads.bytes + index.bytes + marks.bytes;
+    let inside = blocks.bytes + heads.bytes + index.bytes + claims.bytes + marks.bytes;
     let store_bytes = store.bytes + blobs.bytes;
     let stat = rustix::fs::statvfs(dir).map_err(|error| AdminError::io("could not measure", dir)(error.into()))?;
     Ok(Space {
         blocks,
         heads,
         index,
+        claims,
         marks,
         redo,
         store_bytes,

@@ -1,7 +1,7 @@
 //! Verifying: everything that can be checked, and nothing changed.
 //!
 //! ```text
-//!   lock ─▶ beacon, redo log, directory (without sled) ─▶ sled: every block, commit, head, index entry, mark
+//!   lock ─▶ beacon, redo log, directory (without sled) ─▶ sled: every block, commit, head, index entry, claim, mark
 //! ```
 //!
 //! Opening sled changes its files: of a damaged one it cuts off, and overwrites, what lies behind the damage. So sled is looked
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use onefold_core::{CommitNumber, GlobalPosition};
 
 use super::carved::Carved;
+use super::claims_check::StoredClaims;
 use super::derived_check::{self, Derived};
 use super::directory_check::Directory;
 use super::error::AdminError;
@@ -80,6 +81,8 @@ pub struct Checked {
     pub heads: u64,
     /// Entries of the sparse index.
     pub index_entries: u64,
+    /// Claims in sled.
+    pub claims: u64,
     /// Segments of the redo log.
     pub redo_segments: u64,
     /// Whole groups in it.
@@ -232,11 +235,14 @@ impl Ground {
             ..Checked::default()
         };
         let mut lost = std::mem::take(&mut checker.lost);
+        std::mem::take(&mut checker.claims.broken).items.into_iter().for_each(|broken| problems.push(broken));
         if let Some(store) = &self.store {
             let mut derived =
                 Derived { store, checker: &checker, indexed: self.bounds.indexed, problems: &mut problems };
-            (checked.heads, checked.index_entries) = derived.check(&mut lost, on_progress);
-            derived_check::note_foreign_keys(store, &mut problems);
+            (checked.heads, checked.index_entries) = derived.check(&mut lost, &mut *on_progress);
+            let (indexed, problems) = (self.bounds.indexed, &mut problems);
+            checked.claims = StoredClaims { store, checker: &checker, indexed, problems }.check(on_progress);
+            derived_check::note_foreign_keys(store, problems);
         }
         Ok(VerifyReport {
             path: self.directory.path.clone(),

@@ -61,7 +61,8 @@ impl JournalWriter {
             store: None,
             packer: BlockPacker::default(),
             placing: Placing::default(),
-            checker: LogChecker::new(0),
+            // Nothing derived is checked beside it, so nothing is remembered for that.
+            checker: LogChecker::new(u64::MAX),
             generation: 1,
             lock: None,
         };
@@ -127,7 +128,7 @@ impl JournalWriter {
         self.checker.record_bytes
     }
 
-    /// Writes what is left, builds heads and index, makes everything durable, and only then the beacon.
+    /// Writes what is left, builds heads, index and claims, makes everything durable, and only then the beacon.
     ///
     /// # Errors
     ///

@@ -151,22 +151,29 @@ impl<I: Iterator<Item = Result<(Bytes, Bytes), crate::store::StoreError>>> Block
     }
 }
 
-/// The first commit, up to `end`, with an event beyond `position`.
+/// The first commit, up to `end`, that a reading beyond `position` shows: with an event beyond, or without any and behind.
 fn first_commit_after(reader: &mut Reader, position: u64, end: u64) -> Result<u64, ReadError> {
     if position == 0 {
         return Ok(1);
     }
-    if position >= reader.shared.durable_position().position.get() {
+    let durable = reader.shared.durable_position().position.get();
+    // Nobody who follows the feed searches for where it ends, unless it ends with commits without events.
+    if position > durable || (position == durable && !probe_one(reader, end).is_ok_and(|last| last.is_empty())) {
         return Ok(end + 1);
     }
-    // The answer is in `low..=high`, and `high` is right if no commit in `low..probes_end` is.
+    // The answer is in `low..=high`, and `high` is right if no commit in `low..probes_end` is. When all events before `high`
+    // are dealt with, whatever of them is damaged is, too.
     let (mut low, mut high, mut probes_end) = (1, end + 1, end + 1);
+    let mut dealt_with = position == durable;
     while low < probes_end {
         let middle = low + (probes_end - low) / 2;
         match probe(reader, middle, probes_end)? {
-            Some(probe) if probe.last <= position => low = probe.last_commit + 1,
-            // Positions are dense: nothing before this commit goes beyond.
-            Some(probe) if probe.first <= position + 1 => (high, probes_end) = (probe.first_commit, low),
+            Some(probe) if !probe.is_beyond(position) => low = probe.last_commit + 1,
+            Some(probe) if probe.first <= position + 1 => {
+                // Positions are dense: of what comes before it, only commits without events can be shown.
+                (high, probes_end, dealt_with) = (probe.first_commit, middle.min(probe.first_commit), true);
+            }
+            None if dealt_with => probes_end = middle,
             // Beyond; or from the middle on there is damage, and what can be read behind it is too late: if nothing before
             // the damage is beyond, the reading begins with it.
             _ => (high, probes_end) = (middle, middle),
@@ -175,12 +182,22 @@ fn first_commit_after(reader: &mut Reader, position: u64, end: u64) -> Result<u6
     Ok(high.max(low))
 }
 
-/// Where a commit's events are, or those of a gap.
+/// Where a commit's events are, or those of a gap. Without events `last` is the one before `first`.
 struct Probe {
     first_commit: u64,
     last_commit: u64,
     first: u64,
     last: u64,
+}
+
+impl Probe {
+    fn is_empty(&self) -> bool {
+        self.last < self.first
+    }
+
+    fn is_beyond(&self, position: u64) -> bool {
+        self.last > position || (self.is_empty() && self.last == position)
+    }
 }
 
 /// The first commit from `from` on, and before `end`, that can be read: damage is passed block by block.
@@ -202,8 +219,7 @@ fn probe_one(reader: &mut Reader, commit: u64) -> Result<Probe, ReadError> {
         return Ok(Probe { first_commit, last_commit, first: gap.first_position.get(), last: gap.last_position.get() });
     }
     let view = RecordView::parse(&record).map_err(|error| damaged(None, commit, error.to_string()))?;
-    let first = view.first_position().get();
-    let last = first + view.event_count() - 1;
+    let (first, last) = (view.first_position().get(), view.last_position().get());
     Ok(Probe { first_commit: commit, last_commit: commit, first, last })
 }
 

@@ -8,7 +8,9 @@
 //!                          └─ chunks ────────▶ …
 //! ```
 //!
-//! A walk holds the numbers of a window's commits, and their records up to a bound; records beyond it are fetched again.
+//! A walk holds the numbers of a window's commits, and their records up to a bound; records beyond it are fetched again. The
+//! index knows versions, and commits without events have none of their own: where very many of them follow each other, a walk
+//! holds only those of its last stretch, and marks where the others begin.
 
 use bytes::Bytes;
 use onefold_core::journal::record::{PartView, RecordError, RecordView};
@@ -27,22 +29,29 @@ const CHUNK_PARTS_MAX: usize = 256;
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// Bytes of records that a walk holds on to.
 const WALK_BYTES_MAX: usize = 1 << 20;
+/// Commits of one stretch of a walk.
+const STRETCH_COMMITS_MAX: usize = 4096;
+/// Marks that a walk holds on to; when there are more, every second one is let go of.
+const MARKS_MAX: usize = 4096;
 
 /// A reading of one stream, between chunks.
 #[derive(Debug)]
 pub(crate) struct StreamWalk {
     stream: StreamId,
-    /// The last version that was handed out.
+    /// The last version that was handed out, and its commit, if that was.
     after: u64,
+    after_commit: u64,
     /// Where the stream ended when the reading began.
     end: Option<Place>,
     /// Of the window, last first: what is to be handed out.
     window: Vec<(u64, Option<Bytes>)>,
+    /// Behind the window, last first: where stretches end that a walk passed.
+    marks: Vec<Place>,
 }
 
 impl StreamWalk {
     pub(crate) fn new(stream: StreamId, after: u64) -> Self {
-        StreamWalk { stream, after, end: None, window: Vec::new() }
+        StreamWalk { stream, after, after_commit: 0, end: None, window: Vec::new(), marks: Vec::new() }
     }
 
     /// The next chunk; `None` at the end.
@@ -52,18 +61,27 @@ impl StreamWalk {
             None => *self.end.insert(reader.place(&self.stream)?),
         };
         if self.window.is_empty() {
-            if self.after >= end.version {
+            if self.is_done() {
                 return Ok(None);
             }
-            let from = self.window_end(reader, end)?;
+            let from = match self.marks.pop() {
+                Some(mark) => mark,
+                None => self.window_end(reader, end)?,
+            };
             self.walk_back(reader, from)?;
+            if self.window.is_empty() {
+                // Nothing lies behind the version that the reading began after.
+                self.after_commit = end.commit;
+                return Ok(None);
+            }
         }
         self.hand_out(reader).map(Some)
     }
 
     /// Whether everything was handed out.
     pub(crate) fn is_done(&self) -> bool {
-        self.window.is_empty() && self.end.is_some_and(|end| self.after >= end.version)
+        let behind = |end: Place| self.after_commit >= end.commit || self.after > end.version;
+        self.window.is_empty() && self.end.is_some_and(behind)
     }
 
     /// The first place with an index entry beyond what was handed out; or the stream's end.
@@ -72,7 +90,7 @@ impl StreamWalk {
         // IMPORTANT: memory first, as everywhere.
         let remembered = reader.shared.heads.get(&self.stream).and_then(|head| {
             let state = head.state.lock();
-            state.index.iter().find(|(version, _)| *version >= next).copied()
+            state.notes.index.iter().find(|(version, _)| *version >= next).copied()
         });
         let (low, high) = (keys::index(&self.stream, next), keys::index(&self.stream, end.version));
         let stored = match end.version - self.after > crate::writer::forming::INDEX_VERSIONS {
@@ -91,35 +109,53 @@ impl StreamWalk {
         Ok(nearest.map_or(end, |(version, commit)| Place { version, commit }))
     }
 
-    /// Collects the commits from `from` back to the first that was not handed out.
+    /// Collects the commits from `from` back to the first that was not handed out; of many, those of the last stretch.
     fn walk_back(&mut self, reader: &mut Reader, from: Place) -> Result<(), ReadError> {
         let mut held = 0;
-        let (mut version, mut commit) = (from.version, from.commit);
-        while version > self.after {
-            let record = reader.record(commit).map_err(|error| self.own(error))?;
-            let (previous, first_version) = self.link(&record, commit, version)?;
+        let (mut stretch_end, mut at) = (from, from);
+        while at.commit > self.after_commit && at.version >= self.after {
+            let record = reader.record(at.commit).map_err(|error| self.own(error))?;
+            let Some(before) = self.link(&record, at)? else { break };
+            if self.window.len() >= STRETCH_COMMITS_MAX {
+                self.mark(stretch_end);
+                (stretch_end, held) = (at, 0);
+            }
             held += record.len();
-            self.window.push((commit, (held <= WALK_BYTES_MAX).then_some(record)));
-            (commit, version) = (previous, first_version - 1);
+            self.window.push((at.commit, (held <= WALK_BYTES_MAX).then_some(record)));
+            at = before;
         }
         // What comes first is at the end; if the bound was reached, that is what was not held.
         Ok(())
     }
 
-    /// Checks that a record is the link of the chain that ends with `version`; returns where the chain goes on.
-    fn link(&self, record: &Bytes, commit: u64, version: u64) -> Result<(u64, u64), ReadError> {
-        let view = self.view(record, commit)?;
-        let part = self.part(&view, commit)?;
-        let first_version = part.first_version.get();
-        let previous = part.previous.get();
-        let fits = view.commit().get() == commit
-            && first_version >= 1
-            && first_version + u64::from(part.event_count) == version + 1
-            && previous < commit
-            && (previous == 0) == (first_version == 1);
+    /// Lets go of a stretch, to walk it again when those before it were handed out.
+    fn mark(&mut self, stretch_end: Place) {
+        if self.marks.len() >= MARKS_MAX {
+            // Without every second one, but with the first, stretches are longer, and nothing is missed.
+            let mut keep = false;
+            self.marks.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
+        self.marks.push(stretch_end);
+        self.window.clear();
+    }
+
+    /// Checks that a record is the link of the chain at that place; returns where the chain goes on. `None`: the reading begins
+    /// behind it.
+    fn link(&self, record: &Bytes, at: Place) -> Result<Option<Place>, ReadError> {
+        let view = self.view(record, at.commit)?;
+        let part = self.part(&view, at.commit)?;
+        let (first_version, previous) = (part.first_version.get(), part.previous.get());
+        let fits = view.commit().get() == at.commit
+            && part.last_version().get() == at.version
+            && previous < at.commit
+            && (previous > 0 || first_version == 1);
+        let before = Place { version: first_version.saturating_sub(1), commit: previous };
         match fits {
-            true => Ok((previous, first_version)),
-            false => Err(damaged(Some(&self.stream), commit, "the stream's chain does not fit together")),
+            true => Ok(part.is_beyond(StreamVersion::new(self.after)).then_some(before)),
+            false => Err(damaged(Some(&self.stream), at.commit, "the stream's chain does not fit together")),
         }
     }
 
@@ -150,7 +186,9 @@ impl StreamWalk {
             let part = self.part(&view, commit)?;
             parts.push(view.take(&part, &record).map_err(|error| self.damage(commit, &error))?);
         }
-        self.after = parts.last().map_or(self.after, |part| part.last_version().get());
+        if let Some(part) = parts.last() {
+            (self.after, self.after_commit) = (part.last_version().get(), part.commit.get());
+        }
         Ok(StreamChunk { parts })
     }
 
@@ -172,4 +210,22 @@ impl StreamWalk {
 /// After which version a reading begins.
 pub(crate) fn walk(stream: &StreamId, after: StreamVersion) -> StreamWalk {
     StreamWalk::new(stream.clone(), after.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many stretches a walk passes, it holds a bounded number of marks: in order, and always where the walk began.
+    #[test]
+    fn marks_are_bounded_and_the_first_one_stays() {
+        let mut walk = StreamWalk::new(StreamId::new("account", "1").unwrap(), 0);
+        for commit in (1..=20_000).rev() {
+            walk.window.push((commit + 1, None));
+            walk.mark(Place { version: 0, commit });
+            assert!(walk.window.is_empty() && walk.marks.len() <= MARKS_MAX);
+        }
+        assert_eq!((walk.marks[0].commit, walk.marks.last().map(|mark| mark.commit)), (20_000, Some(1)));
+        assert!(walk.marks.is_sorted_by(|a, b| a.commit > b.commit));
+    }
 }

@@ -3,16 +3,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use onefold_core::journal::record::{self, PartPlace};
+use onefold_core::journal::record::{self, EncodedExtras, PartPlace};
 use onefold_core::journal::{
-    Append, AppendError, AppendPart, Appended, OpenedSession, Session, WeakSession, WriterEpoch,
+    Append, AppendError, AppendPart, Appended, DecidedClaims, OpenedSession, PinnedClaim, Session, WeakSession,
+    WriterEpoch,
 };
-use onefold_core::{CommitNumber, GlobalPosition, StreamVersion};
+use onefold_core::{CommitNumber, GlobalPosition, Holder, StreamVersion};
 use smallvec::SmallVec;
 
 use super::flight::{InHand, Pending};
 use super::queue::{Entry, OpenRequest};
 use crate::block::RECORD_BYTES_MAX;
+use crate::claims::{Claim, ClaimPin, ClaimPlace, Claims};
 use crate::heads::{HeadPin, HeadState, Heads, Place, StreamHead};
 use crate::redo::group::HEADER_BYTES;
 
@@ -37,6 +39,7 @@ pub(crate) struct GroupBounds {
 /// The group in the making, and the numbers that go on from group to group.
 pub(crate) struct Forming {
     heads: Arc<Heads>,
+    claims: Arc<Claims>,
     /// The number of the group in the making.
     pub(crate) group: u64,
     /// The last commit, and the last event's position.
@@ -45,8 +48,9 @@ pub(crate) struct Forming {
     /// Room for the header, then records.
     pub(crate) bytes: Vec<u8>,
     pub(crate) offsets: Vec<u32>,
-    /// Heads that became dirty by this group.
+    /// Heads and claims that became dirty by this group.
     pub(crate) dirty: Vec<Arc<StreamHead>>,
+    pub(crate) dirty_claims: Vec<Arc<Claim>>,
     /// Entries taken into the group, and their bytes.
     pub(crate) entries: usize,
     pub(crate) entry_bytes: usize,
@@ -56,15 +60,17 @@ pub(crate) struct Forming {
 }
 
 impl Forming {
-    pub(crate) fn new(heads: Arc<Heads>, commit: u64, position: u64) -> Self {
+    pub(crate) fn new(heads: Arc<Heads>, claims: Arc<Claims>, commit: u64, position: u64) -> Self {
         Forming {
             heads,
+            claims,
             group: 0,
             commit,
             position,
             bytes: Vec::new(),
             offsets: Vec::new(),
             dirty: Vec::new(),
+            dirty_claims: Vec::new(),
             entries: 0,
             entry_bytes: 0,
             disk_low: None,
@@ -112,16 +118,16 @@ impl Forming {
         Pending::Append { acknowledgement: append.acknowledgement, outcome: outcome.map_err(Box::new) }
     }
 
-    /// Checks session and expected version of every part. Returns where the parts with events go.
+    /// Checks session and expected version of every part. Returns where those go that are recorded.
     fn check(&self, append: &Append) -> Result<SmallVec<[PartPlace; 1]>, AppendError> {
         let mut places = SmallVec::new();
         for part in &append.parts {
-            let place = self.head(part)?.state.lock().place();
+            let place = *self.head(part)?.state.lock().value();
             let actual = StreamVersion::new(place.version);
             if !part.expected.accepts(actual) {
                 return Err(AppendError::Conflict { stream: part.stream().clone(), expected: part.expected, actual });
             }
-            if !part.events.is_empty() {
+            if part.is_recorded() {
                 places.push(PartPlace { previous: CommitNumber::new(place.commit), first_version: actual.next() });
             }
         }
@@ -135,27 +141,33 @@ impl Forming {
 
     /// The head of a part whose session is live and ours.
     fn head<'a>(&self, part: &'a AppendPart) -> Result<&'a Arc<StreamHead>, AppendError> {
-        let state = part.session.state::<SessionState>().filter(|state| Arc::ptr_eq(&state.pin.heads, &self.heads));
+        let state = part.session.state::<SessionState>().filter(|state| state.pin.is_of(&self.heads));
         match state.filter(|_| part.session.is_live()) {
-            Some(state) => Ok(&state.pin.head),
+            Some(state) => Ok(&state.pin.entry),
             None => Err(AppendError::Superseded { stream: part.stream().clone() }),
         }
     }
 
-    /// Encodes a checked append and moves its heads on. A barrier changes nothing.
+    /// Encodes a checked append, if its claims can be had, and moves heads and claims on. A barrier changes nothing.
     #[expect(clippy::cast_possible_truncation, reason = "a group is smaller than 4 GiB")]
     fn encode(&mut self, append: &Append, places: &[PartPlace]) -> Result<Appended, AppendError> {
         if !places.is_empty() {
-            let length = record::encoded_len(append);
+            // IMPORTANT: after session and version of every part, before anything is changed.
+            let claims = DecidedClaims::decide(append, CommitNumber::new(self.commit + 1), |claim| self.holder(claim))?;
+            let extras = EncodedExtras::encode(append, &claims);
+            let length = record::encoded_len(append, &extras);
             if length > RECORD_BYTES_MAX {
                 return Err(AppendError::Unavailable { reason: format!("{length} bytes are too many").into() });
             }
             self.commit += 1;
             self.offsets.push(self.bytes.len() as u32);
             let first = GlobalPosition::new(self.position + 1);
-            record::encode(append, CommitNumber::new(self.commit), first, places, &mut self.bytes);
-            for part in append.parts.iter().filter(|part| !part.events.is_empty()) {
+            record::encode(append, CommitNumber::new(self.commit), first, places, &extras, &mut self.bytes);
+            for part in append.parts.iter().filter(|part| part.is_recorded()) {
                 self.advance(part);
+            }
+            for (claim, holder) in claims.holders {
+                self.change(claim, holder);
             }
         }
         Ok(Appended { commit: CommitNumber::new(self.commit), position: GlobalPosition::new(self.position) })
@@ -165,17 +177,29 @@ impl Forming {
         let count = u64::from(part.events.count());
         self.position += count;
         let Some(state) = part.session.state::<SessionState>() else { return };
-        let head = &state.pin.head;
+        let head = &state.pin.entry;
         let mut state = head.state.lock();
-        let before = state.place().version;
+        let before = state.value().version;
         let place = Place { version: before + count, commit: self.commit };
-        state.advance(self.group, place);
         if before / INDEX_VERSIONS != place.version / INDEX_VERSIONS {
-            state.index.push((place.version, place.commit));
+            state.notes.index.push((place.version, place.commit));
         }
-        if !state.dirty {
-            state.dirty = true;
+        if state.advance(self.group, place) {
             self.dirty.push(Arc::clone(head));
+        }
+    }
+
+    /// Who holds a claim, with everything that is in a group; `None` of another journal's pin.
+    fn holder(&self, claim: &PinnedClaim) -> Option<Option<Holder>> {
+        let state = claim.state::<ClaimPin>().filter(|state| state.pin.is_of(&self.claims))?;
+        Some(state.pin.entry.state.lock().value().holder.clone())
+    }
+
+    fn change(&mut self, claim: &PinnedClaim, holder: Option<Holder>) {
+        let Some(state) = claim.state::<ClaimPin>() else { return };
+        let claim = &state.pin.entry;
+        if claim.state.lock().advance(self.group, ClaimPlace { holder, commit: self.commit }) {
+            self.dirty_claims.push(Arc::clone(claim));
         }
     }
 }
@@ -190,7 +214,7 @@ fn warm(backlog: &VecDeque<Entry>) {
         })
     };
     let live = parts().filter(|part| part.session.is_live()).count();
-    let heads = || parts().filter_map(|part| part.session.state::<SessionState>()).map(|state| &state.pin.head);
+    let heads = || parts().filter_map(|part| part.session.state::<SessionState>()).map(|state| &state.pin.entry);
     let busy = heads().filter(|head| head.state.is_locked()).count();
     let text = parts().filter(|part| part.stream().as_str().starts_with(' ')).count();
     let bytes = parts().filter(|part| part.events.bytes().first() == Some(&0)).count();
@@ -206,7 +230,7 @@ fn open(request: OpenRequest) -> Pending {
 
 /// A new session in place of the older one. Only for the writer: what was submitted under the older one is in a group.
 fn new_session(pin: HeadPin) -> OpenedSession {
-    let head = Arc::clone(&pin.head);
+    let head = Arc::clone(&pin.entry);
     let mut state = head.state.lock();
     let (opened, older) = install(pin, &mut state);
     drop(state);
@@ -219,10 +243,10 @@ fn new_session(pin: HeadPin) -> OpenedSession {
 
 /// A new session for a head that had none since it came into memory, so that no append to it is under way; else the pin.
 pub(crate) fn first_session(pin: HeadPin) -> Result<OpenedSession, HeadPin> {
-    let head = Arc::clone(&pin.head);
+    let head = Arc::clone(&pin.entry);
     // IMPORTANT: looked up and installed under one lock: whoever comes second goes through the writer.
     let mut state = head.state.lock();
-    if state.had_session {
+    if state.notes.had_session {
         drop(state);
         return Err(pin);
     }
@@ -231,9 +255,11 @@ pub(crate) fn first_session(pin: HeadPin) -> Result<OpenedSession, HeadPin> {
 }
 
 fn install(pin: HeadPin, state: &mut HeadState) -> (OpenedSession, Option<WeakSession>) {
-    let stream = pin.head.stream.clone();
+    let stream = pin.entry.key.clone();
     let session = Session::new(stream, WriterEpoch::default(), SessionState { pin });
-    state.had_session = true;
-    let older = state.session.replace(session.downgrade());
-    (OpenedSession { session, head: StreamVersion::new(state.place().version) }, older)
+    state.notes.had_session = true;
+    let older = state.notes.session.replace(session.downgrade());
+    let place = state.value();
+    let (head, last_commit) = (StreamVersion::new(place.version), CommitNumber::new(place.commit));
+    (OpenedSession { session, head, last_commit }, older)
 }

@@ -2,6 +2,10 @@
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own share of this")]
 
+pub(crate) mod claims;
+pub(crate) mod scripted;
+pub(crate) mod tampering;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -65,7 +69,7 @@ pub(crate) fn append_of(
     texts: &[&str],
 ) -> (Append, oneshot::Receiver<AppendOutcome>) {
     let (sender, receiver) = oneshot::channel();
-    let part = AppendPart { session: session.clone(), expected, events: events(texts) };
+    let part = AppendPart { session: session.clone(), expected, events: events(texts), extras: None };
     let mut metadata = Vec::new();
     Metadata::default().encode(&Limits::default(), &mut metadata).unwrap();
     let acknowledgement = Acknowledgement::from_fn(move |outcome| drop(sender.send(outcome)));

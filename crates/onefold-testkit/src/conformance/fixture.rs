@@ -1,12 +1,22 @@
 //! What a case works with: a store of its own, its open journal, and short words for what every case does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use onefold_core::journal::{AppendError, AppendOutcome, AppendPart, Appended, Journal, OpenedSession, Session};
-use onefold_core::{Checkpoint, CommitNumber, ExpectedVersion, GlobalPosition, Metadata, StreamId, StreamVersion};
+use onefold_core::journal::{
+    AppendError, AppendOutcome, AppendPart, Appended, ClaimChange, ClaimPage, Journal, OpenedSession, PinnedClaim,
+    Session,
+};
+use onefold_core::{
+    Checkpoint, ClaimName, CommitNumber, ExpectedVersion, GlobalPosition, Holder, Metadata, StreamId, StreamVersion,
+    Timestamp,
+};
 
 use super::{How, Subject};
-use crate::{Pending, SeenCommit, SeenEvent, TestEvent, append_one, part, prepare, read_events, read_feed, submit};
+use crate::{
+    Pending, SeenCommit, SeenEvent, TestEvent, append_one, claims_by_log, part, prepare, read_events, read_feed,
+    submit, with_claims,
+};
 
 type Factory<S> = Arc<dyn Fn() -> S + Send + Sync>;
 
@@ -107,6 +117,45 @@ impl<S: Subject> Fixture<S> {
         (reached.commit.get(), reached.position.get())
     }
 
+    /// A claim of the namespace `name`, pinned.
+    pub(super) async fn pin(&self, value: &str) -> PinnedClaim {
+        let pins = self.journal.pin_claims(vec![claim(value)]).await.expect("a healthy journal pins any claim");
+        let [pin] = pins.try_into().expect("one pin for one name");
+        pin
+    }
+
+    /// A commit of `count` small events with these changes of claims.
+    pub(super) async fn change(
+        &self,
+        session: &Session,
+        count: u64,
+        changes: impl IntoIterator<Item = ClaimChange>,
+    ) -> AppendOutcome {
+        let part = part(session, ExpectedVersion::Any, &TestEvent::series(1..=count));
+        self.commit([with_claims(part, changes)]).await
+    }
+
+    /// Who holds a claim, as the look-up, a pin and the list say alike.
+    pub(super) async fn holder(&self, value: &str) -> Option<Holder> {
+        let looked_up = self.journal.claim(claim(value)).await.expect("a healthy journal looks any claim up");
+        assert_eq!(self.pin(value).await.holder(), looked_up, "pin and look-up differ");
+        let listed = self.claims().await.into_iter().find(|(name, _)| *name == claim(value));
+        assert_eq!(listed.map(|(_, holder)| holder), looked_up, "list and look-up differ");
+        looked_up
+    }
+
+    /// All claims of the namespace `name`.
+    pub(super) async fn claims(&self) -> Vec<(ClaimName, Holder)> {
+        let page = ClaimPage { namespace: "name".to_owned(), after: None, limit: usize::MAX };
+        self.journal.claims(page).await.expect("a healthy journal lists its claims")
+    }
+
+    /// Checks that the claims are those of the log, and the log is in itself right.
+    pub(super) async fn claims_agree_with_the_log(&self) {
+        let by_log = claims_by_log(&self.feed().await);
+        assert_eq!(self.claims().await.into_iter().collect::<BTreeMap<_, _>>(), *by_log.holders());
+    }
+
     pub(super) async fn feed(&self) -> Vec<SeenCommit> {
         self.feed_after(0).await
     }
@@ -121,6 +170,26 @@ impl<S: Subject> Fixture<S> {
 pub(super) fn name(stream: &str) -> StreamId {
     let parsed = if stream.contains('/') { stream.parse() } else { StreamId::new("test", stream) };
     parsed.expect("a valid name")
+}
+
+/// A claim's name; without a namespace it is a `name`.
+pub(super) fn claim(value: &str) -> ClaimName {
+    let parsed = if value.contains('/') { value.parse() } else { ClaimName::new("name", value) };
+    parsed.expect("a valid claim")
+}
+
+/// Held by a stream since a commit, for good or until a time.
+pub(super) fn held(by: &str, since: u64, expires_at: impl Into<Option<u64>>) -> Holder {
+    let expires_at = expires_at.into().map(Timestamp::from_micros);
+    Holder { stream: name(by), since: CommitNumber::new(since), expires_at }
+}
+
+pub(super) fn taken(value: &str, holder: Holder) -> AppendOutcome {
+    Err(AppendError::ClaimTaken { claim: claim(value), holder: Box::new(holder) })
+}
+
+pub(super) fn not_held(value: &str, by: &str, holder: Option<Holder>) -> AppendOutcome {
+    Err(AppendError::ClaimNotHeld { claim: claim(value), stream: name(by), holder: holder.map(Box::new) })
 }
 
 pub(super) fn appended(commit: u64, position: u64) -> Appended {

@@ -66,7 +66,7 @@ pub enum OpenFault {
     Fail(OpenError),
 }
 
-/// What happens to a read, of a stream or of all.
+/// What happens to a read, of a stream, of all, or of claims.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ReadFault {
@@ -78,7 +78,7 @@ pub enum ReadFault {
     Fail(ReadError),
     /// It answers with an error after so many items (chunks of a stream, commits of the feed).
     FailAfter {
-        /// Good items first.
+        /// Good items first; an answer about claims is one.
         items: usize,
         /// Then this.
         error: ReadError,
@@ -154,6 +154,11 @@ impl Faults {
         self.script.lock().reads.push((when, fault));
     }
 
+    /// Scripts a fault of pinning, looking up or listing claims, which are counted as they are called.
+    pub fn claims(&self, when: When, fault: ReadFault) {
+        self.script.lock().claims.push((when, fault));
+    }
+
     /// Poisons the journal from now on: appends and openings answer `Poisoned`, reads go on.
     pub fn poison(&self, reason: &str) {
         self.script.lock().poison.get_or_insert_with(|| reason.into());
@@ -198,6 +203,7 @@ pub(super) struct Script {
     appends: Vec<(When, AppendFault)>,
     opens: Vec<(When, OpenFault)>,
     reads: Vec<(When, ReadFault)>,
+    claims: Vec<(When, ReadFault)>,
     poison: Option<Arc<str>>,
     queue_max: Option<usize>,
     capacity_delay: Option<Duration>,
@@ -215,6 +221,10 @@ impl Script {
     /// `read` is `None` for a read of all.
     pub(super) fn on_read(&mut self, read: Option<&StreamId>) -> Option<ReadFault> {
         pick(&mut self.reads, |stream| read == Some(stream))
+    }
+
+    pub(super) fn on_claims(&mut self) -> Option<ReadFault> {
+        pick(&mut self.claims, |_| false)
     }
 
     pub(super) fn poison(&self) -> Option<Arc<str>> {

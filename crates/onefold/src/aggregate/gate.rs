@@ -59,7 +59,7 @@ fn submit<A: Aggregate, W: Work<A>>(
     metadata: Vec<u8>,
 ) -> Result<(), Refused> {
     let acknowledgement = Acknowledgement::new(call);
-    let part = AppendPart { session: instance.session.clone(), expected, events };
+    let part = AppendPart { session: instance.session.clone(), expected, events, extras: None };
     // IMPORTANT: counted before the journal can acknowledge it.
     instance.slot.submitted();
     instance.slot.shared.journal.append(Append::new(part, metadata, acknowledgement)).map_err(Refused)

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use onefold::journal::record::{self, PartPlace, RecordView};
+use onefold::journal::record::{self, EncodedExtras, PartPlace, RecordView};
 use onefold::journal::{
     Append, AppendError, AppendOutcome, Appended, CloseError, DurablePosition, FeedItem, Journal, JournalHealth,
     OpenError, OpenedSession, ReadError, RecordedCommit, Session, StreamChunk, StreamPage, WriterEpoch,
@@ -136,7 +136,8 @@ impl Writer {
         if let Some(older) = stream.session.replace(session.clone()) {
             older.end();
         }
-        OpenedSession { session, head: stream.version }
+        let last_commit = stream.commits.last().copied().unwrap_or(CommitNumber::NONE);
+        OpenedSession { session, head: stream.version, last_commit }
     }
 
     /// One batch, one flush, then the answers.
@@ -187,6 +188,9 @@ impl Writer {
                 let (stream, expected, actual) = (id.clone(), part.expected, stream.version);
                 return Err(AppendError::Conflict { stream, expected, actual });
             }
+            if part.has_extras() {
+                return Err(AppendError::Unsupported { what: "extras" });
+            }
             if !part.events.is_empty() {
                 let previous = stream.commits.last().copied().unwrap_or(CommitNumber::NONE);
                 places.push(PartPlace { previous, first_version: stream.version.next() });
@@ -194,7 +198,7 @@ impl Writer {
         }
         if !places.is_empty() {
             let (commit, mut value) = (self.end.commit.next(), Vec::new());
-            record::encode(append, commit, self.end.position.next(), &places, &mut value);
+            record::encode(append, commit, self.end.position.next(), &places, &EncodedExtras::NONE, &mut value);
             batch.insert(&commit.get().to_be_bytes(), &*value);
             for part in append.parts.iter().filter(|part| !part.events.is_empty()) {
                 self.advance(part.stream(), commit, part.events.count());

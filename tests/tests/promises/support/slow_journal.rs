@@ -10,10 +10,10 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use onefold::journal::{
-    Append, CloseError, DurablePosition, FeedItem, Journal, JournalHealth, OpenError, OpenedSession, ReadError,
-    StreamChunk, StreamPage,
+    Append, ClaimPage, CloseError, DurablePosition, FeedItem, Journal, JournalHealth, OpenError, OpenedSession,
+    PinnedClaim, ReadError, StreamChunk, StreamPage,
 };
-use onefold::{Checkpoint, MemoryJournal, StreamId, StreamVersion};
+use onefold::{Checkpoint, ClaimName, Holder, MemoryJournal, StreamId, StreamVersion};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -166,6 +166,18 @@ impl Journal for SlowJournal {
 
     fn streams(&self, page: StreamPage) -> BoxFuture<'static, Result<Vec<StreamId>, ReadError>> {
         self.inner.streams(page)
+    }
+
+    fn pin_claims(&self, names: Vec<ClaimName>) -> BoxFuture<'static, Result<Vec<PinnedClaim>, ReadError>> {
+        self.inner.pin_claims(names)
+    }
+
+    fn claim(&self, name: ClaimName) -> BoxFuture<'static, Result<Option<Holder>, ReadError>> {
+        self.inner.claim(name)
+    }
+
+    fn claims(&self, page: ClaimPage) -> BoxFuture<'static, Result<Vec<(ClaimName, Holder)>, ReadError>> {
+        self.inner.claims(page)
     }
 
     fn durable(&self) -> watch::Receiver<DurablePosition> {

@@ -2,9 +2,17 @@
 
 use proptest::prelude::*;
 
-use super::super::{Acknowledgement, AppendPart, EncodedEvents, Session, WriterEpoch};
+use bytes::Bytes;
+
+use super::super::{
+    Acknowledgement, AppendPart, ClaimFact, DecidedClaims, EncodedEvents, EventFrames, KeyOutcome, KeyRecord,
+    PartExtras, RecordedExtras, Session, WriterEpoch,
+};
 use super::*;
-use crate::{CodecError, CodecId, DecodeError, Event, EventType, ExpectedVersion, Limits, Metadata, PayloadWriter};
+use crate::{
+    ClaimName, CodecError, CodecId, DecodeError, Event, EventType, ExpectedVersion, IdempotencyKey, Limits, Metadata,
+    PayloadWriter, StreamId, Timestamp,
+};
 
 struct Noted(String);
 
@@ -34,6 +42,7 @@ fn append(parts: &[Vec<String>]) -> Append {
             session: Session::new(StreamId::new("note", format!("n{index}")).unwrap(), WriterEpoch::default(), ()),
             expected: ExpectedVersion::Any,
             events: EncodedEvents::encode(&events, CodecId::Bincode, &Limits::default()).unwrap(),
+            extras: None,
         }
     });
     Append { parts: parts.collect(), metadata, acknowledgement: Acknowledgement::from_fn(|_| ()) }
@@ -45,9 +54,60 @@ fn encoded(parts: &[Vec<String>]) -> Vec<u8> {
         .map(|n| PartPlace { previous: CommitNumber::new(n), first_version: StreamVersion::new(n + 1) })
         .collect();
     let mut bytes = Vec::new();
-    encode(&append, CommitNumber::new(42), GlobalPosition::new(1000), &places, &mut bytes);
-    assert_eq!(bytes.len(), encoded_len(&append));
+    encode(&append, CommitNumber::new(42), GlobalPosition::new(1000), &places, &EncodedExtras::NONE, &mut bytes);
+    assert_eq!(bytes.len(), encoded_len(&append, &EncodedExtras::NONE));
     bytes
+}
+
+/// A commit as `append` makes it, whose parts carry these extras, too.
+fn encoded_with(parts: &[(Vec<String>, RecordedExtras)]) -> Vec<u8> {
+    let texts: Vec<_> = parts.iter().map(|(texts, _)| texts.clone()).collect();
+    let mut append = append(&texts);
+    let mut claims = DecidedClaims::default();
+    for (index, (part, (_, extras))) in append.parts.iter_mut().zip(parts).enumerate() {
+        claims.facts.extend(extras.claims.iter().cloned().map(|fact| (index, fact)));
+        // The key stands for the extras: it makes them not empty.
+        part.extras = Some(Box::new(PartExtras { claims: Vec::new(), key: extras.key.clone() }));
+    }
+    let recorded = append.parts.iter().filter(|part| part.is_recorded()).count();
+    let place = PartPlace { previous: CommitNumber::new(7), first_version: StreamVersion::new(5) };
+    let extras = EncodedExtras::encode(&append, &claims);
+    let mut bytes = Vec::new();
+    let places = vec![place; recorded];
+    encode(&append, CommitNumber::new(42), GlobalPosition::new(1000), &places, &extras, &mut bytes);
+    assert_eq!(bytes.len(), encoded_len(&append, &extras));
+    bytes
+}
+
+fn key(reply: Vec<u8>) -> KeyRecord {
+    let key = IdempotencyKey::new("req-1").unwrap();
+    KeyRecord { key, fingerprint: u128::MAX / 3, outcome: KeyOutcome::Rejection, codec: 1, reply: reply.into() }
+}
+
+fn facts() -> impl Strategy<Value = ClaimFact> {
+    let name = ("[a-z]{1,8}", ".{1,40}").prop_filter_map("a good name", |(n, v)| ClaimName::new(&n, v).ok());
+    let limit = proptest::option::of(any::<u64>().prop_map(Timestamp::from_micros));
+    (0..4, name, limit, any::<u64>(), ".{1,20}").prop_filter_map("a good id", |(kind, claim, expires_at, since, id)| {
+        Some(match kind {
+            0 => ClaimFact::Taken { claim, expires_at },
+            1 => ClaimFact::Released { claim },
+            2 => ClaimFact::Moved { claim, to: StreamId::new("note", id).ok()?, expires_at },
+            _ => ClaimFact::Expired { claim, since: CommitNumber::new(since) },
+        })
+    })
+}
+
+fn extras() -> impl Strategy<Value = RecordedExtras> {
+    let key = (any::<bool>(), any::<u128>(), "[ -~]{1,255}", proptest::collection::vec(any::<u8>(), 0..100)).prop_map(
+        |(replied, fingerprint, key, reply)| KeyRecord {
+            key: IdempotencyKey::new(key).unwrap(),
+            fingerprint,
+            outcome: if replied { KeyOutcome::Reply } else { KeyOutcome::Rejection },
+            codec: 2,
+            reply: reply.into(),
+        },
+    );
+    (proptest::collection::vec(facts(), 0..5), key).prop_map(|(claims, key)| RecordedExtras { claims, key: Some(key) })
 }
 
 proptest! {
@@ -76,6 +136,31 @@ proptest! {
     }
 
     #[test]
+    fn extras_come_back_as_stored(
+        parts in proptest::collection::vec((proptest::collection::vec(".{0,40}", 0..3), extras()), 1..4),
+    ) {
+        let source = Bytes::from(encoded_with(&parts));
+        let view = RecordView::parse(&source).unwrap();
+        let commit = view.to_commit(&source).unwrap();
+        prop_assert_eq!(commit.parts.len(), parts.len());
+        let mut position = 1000;
+        for ((_, part), (texts, extras)) in commit.parts.iter().zip(&parts) {
+            prop_assert_eq!(part.extras(), Some(extras.clone()));
+            prop_assert_eq!((part.first_version.get(), part.first_position.get()), (5, position));
+            prop_assert_eq!(part.last_version().get(), 4 + texts.len() as u64);
+            let decoded: Vec<String> = part.events().map(|frame| frame.unwrap().decode::<Noted>().unwrap().0).collect();
+            prop_assert_eq!(&decoded, texts);
+            position += texts.len() as u64;
+        }
+        prop_assert_eq!(view.last_position().get(), position - 1);
+    }
+
+    #[test]
+    fn arbitrary_extras_never_panic_and_are_what_they_say(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        let _ = RecordedExtras::decode(&Bytes::from(bytes));
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = RecordView::parse(&bytes);
         let frames = EventFrames::new(&bytes, 7);
@@ -84,11 +169,33 @@ proptest! {
     }
 }
 
+/// A commit in format 2: a part with events and extras, one with extras alone.
+fn with_extras() -> Vec<u8> {
+    let name = |value| ClaimName::new("username", value).unwrap();
+    let to = StreamId::new("note", "other").unwrap();
+    let facts = vec![
+        ClaimFact::Expired { claim: name("bob"), since: CommitNumber::new(3) },
+        ClaimFact::Taken { claim: name("bob"), expires_at: None },
+        ClaimFact::Moved { claim: name("al"), to, expires_at: Some(Timestamp::from_micros(9)) },
+    ];
+    let released = vec![ClaimFact::Released { claim: name("eve") }];
+    encoded_with(&[
+        (vec!["one".into()], RecordedExtras { claims: facts, key: Some(key(vec![1, 2, 3])) }),
+        (Vec::new(), RecordedExtras { claims: released, key: Some(key(Vec::new())) }),
+    ])
+}
+
 #[test]
 fn every_flipped_bit_is_detected() {
-    let clean = encoded(&[vec!["one".into(), "two".into()], vec!["three".into()]]);
+    let plain = encoded(&[vec!["one".into(), "two".into()], vec!["three".into()]]);
+    for clean in [plain, with_extras()] {
+        every_flipped_bit_of(&clean);
+    }
+}
+
+fn every_flipped_bit_of(clean: &[u8]) {
     for bit in 0..clean.len() * 8 {
-        let mut flipped = clean.clone();
+        let mut flipped = clean.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let source = Bytes::from(flipped);
         let result = RecordView::parse(&source).and_then(|view| view.to_commit(&source));
@@ -98,18 +205,62 @@ fn every_flipped_bit_is_detected() {
 
 #[test]
 fn every_truncation_is_detected() {
-    let clean = encoded(&[vec!["one".into()]]);
-    for len in 0..clean.len() {
-        assert!(RecordView::parse(&clean[..len]).is_err(), "a cut at {len} went unnoticed");
+    for clean in [encoded(&[vec!["one".into()]]), with_extras()] {
+        for len in 0..clean.len() {
+            assert!(RecordView::parse(&clean[..len]).is_err(), "a cut at {len} went unnoticed");
+        }
     }
+}
+
+#[test]
+fn extras_that_are_cut_off_or_go_on_are_damage() {
+    let source = Bytes::from(with_extras());
+    let view = RecordView::parse(&source).unwrap();
+    let commit = view.to_commit(&source).unwrap();
+    for (_, part) in &commit.parts {
+        let whole = &part.extras_bytes;
+        assert!(RecordedExtras::decode(whole).is_some());
+        for len in 1..whole.len() {
+            assert_eq!(RecordedExtras::decode(&whole.slice(..len)), None, "cut at {len}");
+        }
+        let mut longer = whole.to_vec();
+        longer.push(0);
+        assert_eq!(RecordedExtras::decode(&longer.into()), None);
+    }
+}
+
+/// A commit without extras is byte for byte what builds wrote that knew none.
+#[test]
+fn a_commit_without_extras_keeps_its_format() {
+    let bytes = encoded(&[vec!["one".into()]]);
+    assert_eq!(bytes[8..10], [1, 1]);
+    assert_eq!(crc32c::crc32c(&bytes), 604_899_627, "the fixture");
+    assert_eq!(with_extras()[8..10], [2, 1]);
+}
+
+/// Numbers that lead out of their range have a good checksum only when somebody forged it: no arithmetic may trip over them.
+#[test]
+fn numbers_out_of_range_are_malformed() {
+    for (at, value) in [(24, 0), (24, u64::MAX), (48, 0), (48, u64::MAX)] {
+        let mut bytes = encoded(&[vec!["one".into()]]);
+        bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        put_header_checksum(&mut bytes);
+        let parsed = RecordView::parse(&bytes);
+        assert!(matches!(parsed, Err(RecordError::Malformed(_))), "{value} at {at}: {parsed:?}");
+    }
+}
+
+fn put_header_checksum(bytes: &mut [u8]) {
+    let parts = u16::from_le_bytes([bytes[10], bytes[11]]);
+    let end = RecordView::header_end(bytes, parts).unwrap();
+    let crc = crc32c::crc32c(&bytes[8..end]);
+    bytes[4..8].copy_from_slice(&crc.to_le_bytes());
 }
 
 #[test]
 fn a_newer_format_is_refused_by_name() {
     let mut bytes = encoded(&[vec!["one".into()]]);
     bytes[8] = 9;
-    let end = RecordView::header_end(&bytes, 1).unwrap();
-    let crc = crc32c::crc32c(&bytes[8..end]);
-    bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+    put_header_checksum(&mut bytes);
     assert_eq!(RecordView::parse(&bytes).unwrap_err(), RecordError::UnknownFormat { format: 9, kind: 1 });
 }

@@ -1,0 +1,229 @@
+//! Extras as bytes: what a part of a commit carries beside its events.
+//!
+//! ```text
+//!    facts u32, each:
+//!       kind u8               1 taken, 2 released, 3 moved, 4 expired
+//!       namespace length u8, value length u8, namespace, value
+//!       taken:     limit
+//!       moved:     limit, type length u8, id length u8, type, id       the new holder
+//!       expired:   commit u64                                          of the hold that ended
+//!    key u8                   0 none; else how the command ended: 1 with a reply, 2 with a rejection
+//!       codec u8              of the reply
+//!       key length u8, key
+//!       fingerprint u128
+//!       reply length u32, reply
+//!
+//!    limit:   0 u8, held for good;  or 1 u8, microseconds since 1970 u64
+//! ```
+//!
+//! All integers are little-endian.
+
+use bytes::Bytes;
+
+use super::super::{Append, ClaimFact, DecidedClaims, KeyOutcome, KeyRecord, RecordedExtras};
+use super::{FORMAT, FORMAT_WITH_EXTRAS};
+use crate::{ClaimName, CommitNumber, IdempotencyKey, StreamId, Timestamp};
+
+const TAKEN: u8 = 1;
+const RELEASED: u8 = 2;
+const MOVED: u8 = 3;
+const EXPIRED: u8 = 4;
+
+const NO_KEY: u8 = 0;
+const REPLY: u8 = 1;
+const REJECTION: u8 = 2;
+
+/// The extras of a commit's parts, encoded.
+#[derive(Clone, Debug, Default)]
+pub struct EncodedExtras {
+    bytes: Vec<u8>,
+    /// Where those of each part end; empty when no part has any.
+    ends: Vec<usize>,
+}
+
+impl EncodedExtras {
+    /// Of a commit without any.
+    pub const NONE: EncodedExtras = EncodedExtras { bytes: Vec::new(), ends: Vec::new() };
+
+    /// Encodes the facts that were decided about `append`, and its idempotency records.
+    pub fn encode(append: &Append, claims: &DecidedClaims<'_>) -> Self {
+        if !append.parts.iter().any(|part| part.has_extras()) {
+            return Self::NONE;
+        }
+        let mut encoded = Self::NONE;
+        let mut facts = claims.facts.iter().peekable();
+        for (index, part) in append.parts.iter().enumerate() {
+            if part.has_extras() {
+                let own = std::iter::from_fn(|| facts.next_if(|(of, _)| *of == index)).map(|(_, fact)| fact);
+                let key = part.extras.as_ref().and_then(|extras| extras.key.as_ref());
+                encode_part(own, key, &mut encoded.bytes);
+            }
+            encoded.ends.push(encoded.bytes.len());
+        }
+        encoded
+    }
+
+    /// Those of the part with this index in the append.
+    pub fn of(&self, part: usize) -> &[u8] {
+        let Some(end) = self.ends.get(part) else { return &[] };
+        let start = part.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..*end]
+    }
+
+    pub(super) fn format(&self) -> u8 {
+        if self.ends.is_empty() { FORMAT } else { FORMAT_WITH_EXTRAS }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+fn encode_part<'a>(facts: impl Iterator<Item = &'a ClaimFact>, key: Option<&KeyRecord>, out: &mut Vec<u8>) {
+    let count_at = out.len();
+    out.extend([0; 4]);
+    let mut count = 0u32;
+    for fact in facts {
+        encode_fact(fact, out);
+        count += 1;
+    }
+    out[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
+    match key {
+        None => out.push(NO_KEY),
+        Some(key) => encode_key(key, out),
+    }
+}
+
+fn encode_fact(fact: &ClaimFact, out: &mut Vec<u8>) {
+    out.push(match fact {
+        ClaimFact::Taken { .. } => TAKEN,
+        ClaimFact::Released { .. } => RELEASED,
+        ClaimFact::Moved { .. } => MOVED,
+        ClaimFact::Expired { .. } => EXPIRED,
+    });
+    push_names(fact.claim().namespace(), fact.claim().value(), out);
+    match fact {
+        ClaimFact::Taken { expires_at, .. } => push_limit(*expires_at, out),
+        ClaimFact::Released { .. } => {}
+        ClaimFact::Moved { to, expires_at, .. } => {
+            push_limit(*expires_at, out);
+            push_names(to.aggregate_type(), to.aggregate_id(), out);
+        }
+        ClaimFact::Expired { since, .. } => out.extend(since.get().to_le_bytes()),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a key has 255 bytes at most, a reply fits into a commit")]
+fn encode_key(record: &KeyRecord, out: &mut Vec<u8>) {
+    let key = record.key.as_str();
+    out.push(match record.outcome {
+        KeyOutcome::Reply => REPLY,
+        KeyOutcome::Rejection => REJECTION,
+    });
+    out.extend([record.codec, key.len() as u8]);
+    out.extend(key.as_bytes());
+    out.extend(record.fingerprint.to_le_bytes());
+    out.extend((record.reply.len() as u32).to_le_bytes());
+    out.extend_from_slice(&record.reply);
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "both were checked: 255 bytes at most")]
+fn push_names(first: &str, second: &str, out: &mut Vec<u8>) {
+    out.extend([first.len() as u8, second.len() as u8]);
+    out.extend(first.as_bytes());
+    out.extend(second.as_bytes());
+}
+
+fn push_limit(expires_at: Option<Timestamp>, out: &mut Vec<u8>) {
+    out.push(u8::from(expires_at.is_some()));
+    out.extend(expires_at.iter().flat_map(|at| at.as_micros().to_le_bytes()));
+}
+
+impl RecordedExtras {
+    /// Reads the stored form; no bytes are no extras. The reply shares the bytes' memory. `None` when they are anything
+    /// else.
+    pub fn decode(bytes: &Bytes) -> Option<RecordedExtras> {
+        if bytes.is_empty() {
+            return Some(RecordedExtras::default());
+        }
+        let mut rest = Rest(bytes);
+        let count = u32::from_le_bytes(rest.array()?);
+        // No room is made for what may not be there.
+        let mut claims = Vec::with_capacity(usize::try_from(count).ok()?.min(16));
+        for _ in 0..count {
+            claims.push(rest.fact()?);
+        }
+        let key = rest.key(bytes)?;
+        rest.0.is_empty().then_some(RecordedExtras { claims, key })
+    }
+}
+
+/// What is not read yet.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn fact(&mut self) -> Option<ClaimFact> {
+        let kind = self.byte()?;
+        let (namespace, value) = self.names()?;
+        let claim = ClaimName::new(namespace, value).ok()?;
+        Some(match kind {
+            TAKEN => ClaimFact::Taken { claim, expires_at: self.limit()? },
+            RELEASED => ClaimFact::Released { claim },
+            MOVED => {
+                let expires_at = self.limit()?;
+                let (aggregate_type, id) = self.names()?;
+                ClaimFact::Moved { claim, to: StreamId::new(aggregate_type, id).ok()?, expires_at }
+            }
+            EXPIRED => ClaimFact::Expired { claim, since: CommitNumber::new(u64::from_le_bytes(self.array()?)) },
+            _ => return None,
+        })
+    }
+
+    fn key(&mut self, source: &Bytes) -> Option<Option<KeyRecord>> {
+        let outcome = match self.byte()? {
+            NO_KEY => return Some(None),
+            REPLY => KeyOutcome::Reply,
+            REJECTION => KeyOutcome::Rejection,
+            _ => return None,
+        };
+        let codec = self.byte()?;
+        let length = usize::from(self.byte()?);
+        let key = IdempotencyKey::new(std::str::from_utf8(self.take(length)?).ok()?).ok()?;
+        let fingerprint = u128::from_le_bytes(self.array()?);
+        let length = usize::try_from(u32::from_le_bytes(self.array()?)).ok()?;
+        let reply = source.slice_ref(self.take(length)?);
+        Some(Some(KeyRecord { key, fingerprint, outcome, codec, reply }))
+    }
+
+    fn names(&mut self) -> Option<(&'a str, &'a str)> {
+        let (first, second) = (usize::from(self.byte()?), usize::from(self.byte()?));
+        let (first, second) = (self.take(first)?, self.take(second)?);
+        Some((std::str::from_utf8(first).ok()?, std::str::from_utf8(second).ok()?))
+    }
+
+    fn limit(&mut self) -> Option<Option<Timestamp>> {
+        match self.byte()? {
+            0 => Some(None),
+            1 => Some(Some(Timestamp::from_micros(u64::from_le_bytes(self.array()?)))),
+            _ => None,
+        }
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*byte)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*array)
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+}
