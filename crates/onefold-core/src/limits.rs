@@ -103,6 +103,14 @@ pub enum TooLarge {
         /// The limit in force.
         limit: usize,
     },
+    /// The number of commands in one bulk (`bulk_commands_max`).
+    #[error("the bulk has {actual} commands, the limit is {limit} (bulk_commands_max): split it")]
+    CommandsPerBulk {
+        /// How many.
+        actual: usize,
+        /// The limit in force.
+        limit: usize,
+    },
     /// A command's metadata (`metadata_bytes_max`).
     #[error("the metadata has {actual} bytes, the limit is {limit} (metadata_bytes_max)")]
     Metadata {

@@ -1,5 +1,7 @@
 //! The caller's side of a command: a hand-written future, `'static`, without a box of its own.
 
+mod all;
+mod many;
 mod policy;
 mod read;
 mod retry;
@@ -15,6 +17,8 @@ use std::time::Duration;
 use onefold_core::{CommandId, CorrelationId, ExpectedVersion, Handle, Merge, Metadata, Timestamp};
 use pin_project_lite::pin_project;
 
+pub use self::all::{AskAll, BulkError};
+pub use self::many::{AllAnswers, AskMany};
 pub use self::policy::{Jitter, RetryPolicy};
 pub use self::read::ReadState;
 use self::retry::Retry;
@@ -24,6 +28,52 @@ use crate::aggregate::kind::Kind;
 use crate::error::Error;
 use crate::receipt::{Answering, ReplyOnly, WithReceipt};
 use crate::runtime::shared::Shared;
+
+/// What can be told about any command until it is sent.
+macro_rules! terms {
+    () => {
+        /// Waits at most this long, from the first poll on. What the error says then tells whether the command may still land:
+        /// `NotStored` or `OutcomeUnknown`. Default: [`Config::deadline`](crate::Config::deadline).
+        pub fn deadline(mut self, limit: Duration) -> Self {
+            self.sending.limit = Some(limit);
+            self
+        }
+
+        /// Decides only if the aggregate is at this version; otherwise the answer is [`Error::Conflict`], surely nothing was
+        /// stored, and [`events(id, expected)`](crate::Aggregates::events) are what was missed.
+        pub fn expect_version(mut self, expected: impl Into<ExpectedVersion>) -> Self {
+            self.edit(|terms| terms.expected = expected.into());
+            self
+        }
+
+        /// Ties the command to a purpose. Default: that of the command being handled, when asked from inside a handler;
+        /// otherwise the command's own id.
+        pub fn correlation(mut self, correlation: CorrelationId) -> Self {
+            self.edit(|terms| terms.metadata.correlation_id = correlation);
+            self
+        }
+
+        /// Names the command that caused this one. Default: the command being handled, when asked from inside a handler.
+        pub fn causation(mut self, causation: CommandId) -> Self {
+            self.edit(|terms| terms.metadata.causation_id = Some(causation));
+            self
+        }
+
+        /// Adds an entry to the metadata, which is stored with the events.
+        pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+            self.edit(|terms| terms.metadata.entries.set(key, value));
+            self
+        }
+
+        /// Everything can be told until the first poll, which takes the future by value or pins it.
+        fn edit(&mut self, edit: impl FnOnce(&mut Terms)) {
+            if let Some(work) = &mut self.sending.work {
+                edit(&mut work.terms);
+            }
+        }
+    };
+}
+use terms;
 
 pin_project! {
     /// A command on its way; resolves to its reply, or to a receipt with it. See
@@ -57,19 +107,7 @@ impl<A: Handle<C>, C: Send + 'static> Ask<A, C> {
 }
 
 impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Ask<A, C, F> {
-    /// Waits at most this long, from the first poll on. What the error says then tells whether the command may still land:
-    /// `NotStored` or `OutcomeUnknown`. Default: [`Config::deadline`](crate::Config::deadline).
-    pub fn deadline(mut self, limit: Duration) -> Self {
-        self.sending.limit = Some(limit);
-        self
-    }
-
-    /// Decides only if the aggregate is at this version; otherwise the answer is [`Error::Conflict`], surely nothing was
-    /// stored, and [`events(id, expected)`](crate::Aggregates::events) are what was missed.
-    pub fn expect_version(mut self, expected: impl Into<ExpectedVersion>) -> Self {
-        self.edit(|terms| terms.expected = expected.into());
-        self
-    }
+    terms!();
 
     /// With a stale [`expect_version`](Ask::expect_version), looks at the events that were missed, and goes ahead if
     /// [`Merge::merges`] says that they do not speak against the command.
@@ -116,32 +154,6 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Ask<A, C, F> {
         }
         self.sending.retry = Some(Box::new(Retry::new(policy)));
         self
-    }
-
-    /// Ties the command to a purpose. Default: that of the command being handled, when asked from inside a handler;
-    /// otherwise the command's own id.
-    pub fn correlation(mut self, correlation: CorrelationId) -> Self {
-        self.edit(|terms| terms.metadata.correlation_id = correlation);
-        self
-    }
-
-    /// Names the command that caused this one. Default: the command being handled, when asked from inside a handler.
-    pub fn causation(mut self, causation: CommandId) -> Self {
-        self.edit(|terms| terms.metadata.causation_id = Some(causation));
-        self
-    }
-
-    /// Adds an entry to the metadata, which is stored with the events.
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.edit(|terms| terms.metadata.entries.set(key, value));
-        self
-    }
-
-    /// Everything can be told until the first poll, which takes the future by value or pins it.
-    fn edit(&mut self, edit: impl FnOnce(&mut Terms)) {
-        if let Some(work) = &mut self.sending.work {
-            edit(&mut work.terms);
-        }
     }
 }
 

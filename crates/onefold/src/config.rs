@@ -50,6 +50,9 @@ pub struct Config {
     /// How many bytes admitted commands may take, by the size of their type and of the runtime's own record; those of one
     /// aggregate a sixteenth of it, or a single larger one. Default: 256 MiB. At the bound: `Overloaded`.
     pub admitted_bytes_max: usize,
+    /// How many commands one [`ask_all`](crate::Aggregates::ask_all) may have. Their events together are bounded by
+    /// [`limits`](Config::limits), as those of any commit. Default: 1,024. At the bound: `TooLarge`.
+    pub bulk_commands_max: usize,
     /// How many missed events a command with a stale expected version is weighed against at most, when it asks for that by
     /// [`or_merge`](crate::Ask::or_merge). Default: 256. At the bound: `Conflict`.
     pub missed_events_max: usize,
@@ -86,6 +89,7 @@ impl Default for Config {
             admitted_per_aggregate_max: 4_096,
             admitted_max: 65_536,
             admitted_bytes_max: 256 * 1024 * 1024,
+            bulk_commands_max: 1024,
             missed_events_max: 256,
             missed_bytes_max: 1024 * 1024,
             turn_commands_max: 64,
@@ -128,6 +132,7 @@ impl Config {
             ("resident_max", self.resident_max),
             ("residency_line_max", self.residency_line_max),
             ("admitted_per_aggregate_max", self.admitted_per_aggregate_max),
+            ("bulk_commands_max", self.bulk_commands_max),
             ("missed_events_max", self.missed_events_max),
             ("missed_bytes_max", self.missed_bytes_max),
             ("turn_commands_max", self.turn_commands_max as usize),

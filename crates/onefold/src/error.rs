@@ -13,7 +13,7 @@ use onefold_core::{ExpectedVersion, InvalidId, StreamId, StreamVersion, TooLarge
 /// | `InvalidId`, `TooLarge`, `Encode` | no | no |
 /// | `Rejected` | no | no |
 /// | `Conflict` | no | no |
-/// | `Overloaded`, `DiskLow`, `NotStored` | no | yes, but for a caught panic, re-entrance or what can't be read |
+/// | `Overloaded`, `DiskLow`, `NotStored` | no | yes, but for a caught panic, re-entrance, waiting for itself, or what can't be read |
 /// | `Quarantined` | no | no |
 /// | `OutcomeUnknown` | perhaps | no |
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,8 +138,8 @@ impl<R> Error<R> {
         match self {
             Error::Overloaded { .. } | Error::DiskLow { .. } => true,
             Error::NotStored(error) => {
-                use NotStoredReason::{Panicked, Reentrant, Unreadable};
-                !matches!(error.reason, Panicked { .. } | Reentrant | Unreadable { .. })
+                use NotStoredReason::{NeverDurable, Panicked, Reentrant, Unreadable};
+                !matches!(error.reason, Panicked { .. } | Reentrant | NeverDurable | Unreadable { .. })
             }
             _ => false,
         }
@@ -243,6 +243,10 @@ pub enum NotStoredReason {
     /// The handler asked an aggregate that is waiting for this very call.
     #[error("the aggregate is waiting for this very call: it would never be answered")]
     Reentrant,
+    /// A handler inside of `ask_all` waited until everything before it is durable, the commands before it in the same
+    /// `ask_all` included, which become durable only together with it.
+    #[error("the handler waits for commands of its own bulk to be durable: it would never go on")]
+    NeverDurable,
     /// An earlier command of this aggregate could not be stored, or another runtime took the aggregate over.
     #[error("an earlier append failed or another runtime took over, so this decision was discarded: try again")]
     Superseded,

@@ -56,6 +56,7 @@ compile_error!(
 mod aggregate;
 mod aggregates;
 mod ask;
+mod commands;
 mod config;
 mod dispatch;
 mod error;
@@ -68,7 +69,8 @@ mod sync;
 mod telemetry;
 
 pub use aggregates::Aggregates;
-pub use ask::{Ask, Jitter, ReadState, RetryPolicy};
+pub use ask::{AllAnswers, Ask, AskAll, AskMany, BulkError, Jitter, ReadState, RetryPolicy};
+pub use commands::Commands;
 pub use config::{Config, ConfigError};
 pub use error::{Error, ErrorKind, NotStored, NotStoredReason, OutcomeUnknown, Quarantined};
 pub use events::{EventStream, EventsError, RecordedEvent};

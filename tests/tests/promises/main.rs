@@ -7,6 +7,7 @@ mod support;
 
 mod at_rest;
 mod at_rest_panics;
+mod bulk;
 mod cancellation;
 mod deadlines;
 mod dozing;
@@ -16,6 +17,7 @@ mod expected_version;
 mod faults;
 mod faults_of_opening;
 mod limits;
+mod many;
 mod merging;
 mod messages;
 mod metadata;

@@ -107,9 +107,9 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         Call { slot, deadline, chain, is_husk: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
-    /// The bytes a call of this type occupies.
-    pub(crate) fn bytes() -> u32 {
-        u32::try_from(size_of::<Self>()).unwrap_or(u32::MAX)
+    /// The bytes a call of this type occupies, and its work beyond that.
+    pub(crate) fn bytes(work: &W) -> u32 {
+        u32::try_from(size_of::<Self>().saturating_add(work.heap_bytes())).unwrap_or(u32::MAX)
     }
 
     /// The caller's side: the answer, when it is there.

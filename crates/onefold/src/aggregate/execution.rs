@@ -3,6 +3,7 @@
 //! A failure up to encoding costs nothing but itself. From applying on the state is ahead of the journal; a panic there
 //! discards it, before anything was handed to the journal.
 
+mod bulk;
 mod missed;
 mod supervised;
 
@@ -12,6 +13,7 @@ use std::marker::PhantomData;
 use onefold_core::journal::{Appended, EncodeError, EncodedEvents};
 use onefold_core::{Aggregate, ExpectedVersion, Handle, Metadata, StreamVersion};
 
+pub(crate) use self::bulk::{Bulk, Deciding, Progress, Stop};
 pub(crate) use self::missed::Merges;
 use self::supervised::{End, Supervised};
 use super::call::{Call, Submitted};
@@ -29,6 +31,11 @@ pub(crate) trait Work<A: Aggregate>: Sized + Send + 'static {
     const TELLS_PLACE: bool;
 
     fn place(output: &mut Self::Output, place: Appended);
+
+    /// The bytes it takes beyond its own type.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 
     /// A copy for another attempt, if it was told how to make one.
     fn again(&self) -> Option<Self> {

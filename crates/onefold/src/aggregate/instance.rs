@@ -19,6 +19,8 @@ pub(crate) struct Instance<A: Aggregate> {
     pub(crate) slot: Arc<Slot<A>>,
     /// Whether nothing was in flight when the current run began.
     pub(crate) settled: bool,
+    /// The state shows events that are not submitted and never will be: it is thrown away when the call is passed on.
+    pub(crate) spoiled: bool,
     /// What is running, so that a panic can be attributed.
     pub(crate) stage: Stage,
 }

@@ -59,6 +59,7 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
         context,
         slot: slot.clone(),
         settled: true,
+        spoiled: false,
         stage: Stage::Apply,
     });
     slot.weigh(guarded("weight", || instance.state.weight())?);

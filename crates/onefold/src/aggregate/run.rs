@@ -98,6 +98,12 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
         // Boxed: it is rare.
         Box::pin(refused.retry(&*instance.slot.shared.journal)).await;
     }
+    if instance.spoiled {
+        telemetry::spoiled(&instance.slot.stream);
+        instance.slot.break_down();
+        instance.discard();
+        return None;
+    }
     Some(instance)
 }
 

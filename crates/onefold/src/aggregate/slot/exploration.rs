@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use onefold_core::journal::MemoryJournal;
 use onefold_core::{
-    Aggregate, CodecError, CodecId, Context, Decision, DecodeError, Event, EventType, ExpectedVersion, Handle,
-    Metadata, PayloadWriter, StreamId, SystemClock,
+    Aggregate, CodecError, CodecId, Context, Decision, DecodeError, Event, EventType, Handle, PayloadWriter, StreamId,
+    SystemClock,
 };
 use shuttle::future::block_on;
 use shuttle::thread;
@@ -29,6 +29,7 @@ use crate::aggregate::kind::Kind;
 use crate::aggregate::run;
 use crate::config::Config;
 use crate::error::Error;
+use crate::receipt::ReplyOnly;
 use crate::runtime::residency::{Entered, Resident};
 use crate::runtime::shared::Shared;
 use crate::sync::Mutex;
@@ -90,7 +91,7 @@ impl Handle<Increase> for Count {
     }
 }
 
-type Ask = Call<Count, Command<Increase>>;
+type Ask = Call<Count, Command<Count, Increase, ReplyOnly>>;
 
 /// One aggregate, its registry, and how often its handlers ran.
 struct World {
@@ -116,9 +117,7 @@ impl World {
         let (deadline, bytes) = (Instant::now() + Duration::from_secs(3_600), 100);
         self.kind.shared.admission.admit(bytes).unwrap_or_else(|_| panic!("there is room"));
         let make = |slot: &Arc<Slot<Count>>, waker| {
-            let metadata = Metadata::default();
-            let work = Command { command: Increase(yields), expected: ExpectedVersion::Any, metadata };
-            Arc::new(Call::new(slot.clone(), work, deadline, None, waker, bytes))
+            Arc::new(Call::new(slot.clone(), Command::new(Increase(yields)), deadline, None, waker, bytes))
         };
         let mut current = self.current.lock();
         loop {
