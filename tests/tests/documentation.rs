@@ -10,22 +10,32 @@ fn file(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// Each guide with excerpts, and the files that those come from.
+const GUIDES: [(&str, &[&str]); 2] = [
+    (
+        "docs/guide/embedding.md",
+        &[
+            "tests/examples/embedding_axum.rs",
+            "tests/examples/embedding_tonic.rs",
+            "tests/examples/embedding_worker.rs",
+            "tests/examples/warehouse/article.rs",
+            "tests/examples/warehouse/service.rs",
+        ],
+    ),
+    ("docs/guide/testing.md", &["tests/tests/testing_guide.rs"]),
+];
+
 #[test]
-fn excerpts_in_the_embedding_guide_are_compiled_code() {
-    let examples = [
-        "embedding_axum.rs",
-        "embedding_tonic.rs",
-        "embedding_worker.rs",
-        "warehouse/article.rs",
-        "warehouse/service.rs",
-    ];
-    let code = examples.map(|example| file(&format!("tests/examples/{example}")));
-    let guide = file("docs/guide/embedding.md");
-    let excerpts: Vec<&str> = guide.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(excerpts.len() > 10, "the guide has excerpts");
-    for excerpt in excerpts {
-        let found = code.iter().any(|code| code.contains(excerpt));
-        assert!(found, "docs/guide/embedding.md quotes what is in no example:\n{excerpt}");
+fn excerpts_in_the_guides_are_compiled_code() {
+    for (guide, sources) in GUIDES {
+        let code: Vec<_> = sources.iter().map(|source| file(source)).collect();
+        let text = file(guide);
+        let excerpts: Vec<&str> = text.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(excerpts.len() > 2, "{guide} has excerpts");
+        for excerpt in excerpts {
+            let found = code.iter().any(|code| code.contains(excerpt));
+            assert!(found, "{guide} quotes what is in none of {sources:?}:\n{excerpt}");
+        }
     }
 }
 

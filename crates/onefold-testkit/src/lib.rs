@@ -1,4 +1,10 @@
-//! Tests for what onefold is made of.
+//! Tests on onefold, and of what it is made of.
+//!
+//! For **your aggregates** there is [`Given`]: given these events, when this command, then those events and that reply, or a
+//! rejection. A service that depends on `onefold` adds this crate to its `[dev-dependencies]`; it knows nothing but
+//! `onefold-core`, so a test needs no runtime and no journal. The guide is `docs/guide/testing.md`.
+//!
+//! For **journals and runtimes**:
 //!
 //! * [`mod@conformance`]: the suite that every [`Journal`](onefold_core::journal::Journal) passes.
 //! * [`faults`]: any journal behind a script of failures, delays and silence.
@@ -6,8 +12,7 @@
 //! * [`seeds`] of random tests, and [clocks](ManualClock) that show what the test says.
 //! * [`TestEvent`] and functions to [append](append_one) and [read](read_events) with it.
 //!
-//! It is a development dependency of our own crates, by path, and knows nothing but `onefold-core`. A journal of your own
-//! is held to the contract in ten lines:
+//! A journal of your own is held to the contract in ten lines:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -34,6 +39,7 @@ mod clock;
 pub mod conformance;
 mod event;
 pub mod faults;
+pub mod given;
 pub mod history;
 mod reading;
 pub mod seeds;
@@ -41,5 +47,6 @@ mod writing;
 
 pub use clock::{ManualClock, SimulatedClock};
 pub use event::TestEvent;
+pub use given::Given;
 pub use reading::{SeenCommit, SeenEvent, read_events, read_feed};
 pub use writing::{Pending, append_one, part, prepare, submit, submit_one};
