@@ -11,7 +11,7 @@ fn file(path: &str) -> String {
 }
 
 /// Each guide with excerpts, and the files that those come from.
-const GUIDES: [(&str, &[&str]); 2] = [
+const GUIDES: [(&str, &[&str]); 3] = [
     (
         "docs/guide/embedding.md",
         &[
@@ -23,6 +23,15 @@ const GUIDES: [(&str, &[&str]); 2] = [
         ],
     ),
     ("docs/guide/testing.md", &["tests/tests/testing_guide.rs"]),
+    (
+        "docs/guide/exception-report.md",
+        &[
+            "examples/bank/src/owners.rs",
+            "examples/bank/src/owners/review.rs",
+            "examples/bank/src/owners/rule.rs",
+            "tests/tests/promises/scanning_faults.rs",
+        ],
+    ),
 ];
 
 #[test]

@@ -62,7 +62,9 @@ mod error;
 mod events;
 mod ids;
 mod instant;
+mod report;
 mod runtime;
+mod scan;
 mod sync;
 mod telemetry;
 
@@ -72,7 +74,9 @@ pub use config::{Config, ConfigError};
 pub use error::{Error, ErrorKind, NotStored, NotStoredReason, OutcomeUnknown, Quarantined};
 pub use events::{EventStream, EventsError, RecordedEvent};
 pub use ids::IdStream;
+pub use report::{ExceptionReport, ReportError};
 pub use runtime::{Health, NotRegistered, Runtime, RuntimeBuilder, RuntimeStats, ShutdownReport, StartError};
+pub use scan::{Scan, ScanError, ScanStop, Scanned};
 
 pub use onefold_core::journal::{self, MemoryJournal};
 pub use onefold_core::*;

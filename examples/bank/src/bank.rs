@@ -8,6 +8,7 @@ use anyhow::ensure;
 use onefold::{Aggregates, Runtime, SledJournal};
 
 use crate::domain::Account;
+use crate::owners::Review;
 
 /// How long closing waits for commands that are still on their way.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
@@ -17,7 +18,9 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Bank {
     runtime: Arc<Runtime>,
     accounts: Aggregates<Account>,
+    reviews: Aggregates<Review>,
     backups: PathBuf,
+    data: PathBuf,
 }
 
 impl Bank {
@@ -30,17 +33,21 @@ impl Bank {
         let directory = data.to_owned();
         // Opening reads the journal's tail and blocks meanwhile, which no async thread should.
         let journal = tokio::task::spawn_blocking(move || SledJournal::open(directory)).await?;
-        let runtime = Runtime::builder(journal?).aggregate::<Account>(()).start().await?;
-        let accounts = runtime.aggregates::<Account>()?;
-        let mut backups = data.canonicalize()?.into_os_string();
-        backups.push("-backups");
-        Ok(Bank { runtime: Arc::new(runtime), accounts, backups: backups.into() })
+        let runtime = Runtime::builder(journal?).aggregate::<Account>(()).aggregate::<Review>(()).start().await?;
+        let (accounts, reviews) = (runtime.aggregates::<Account>()?, runtime.aggregates::<Review>()?);
+        let data = data.canonicalize()?;
+        Ok(Bank { runtime: Arc::new(runtime), accounts, reviews, backups: beside(&data, "-backups"), data })
     }
 
     /// Puts backups into another directory than `<data>-backups`.
     #[must_use]
     pub fn with_backups(self, backups: PathBuf) -> Bank {
         Bank { backups, ..self }
+    }
+
+    /// The path beside the journal's directory that is called like it, with `suffix` behind.
+    pub fn beside(&self, suffix: &str) -> PathBuf {
+        beside(&self.data, suffix)
     }
 
     /// Where backups go.
@@ -62,6 +69,11 @@ impl Bank {
     /// The accounts.
     pub fn accounts(&self) -> &Aggregates<Account> {
         &self.accounts
+    }
+
+    /// The reviews of accounts.
+    pub fn reviews(&self) -> &Aggregates<Review> {
+        &self.reviews
     }
 
     /// The runtime under the accounts.
@@ -95,4 +107,10 @@ impl Bank {
         );
         Ok(report.journal?)
     }
+}
+
+fn beside(data: &Path, suffix: &str) -> PathBuf {
+    let mut name = data.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_core::stream::BoxStream;
 use onefold_core::StreamId;
-use onefold_core::journal::{Append, AppendError, OpenError, ReadError};
+use onefold_core::journal::{Append, AppendError, FeedItem, OpenError, ReadError};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -154,6 +155,12 @@ impl Faults {
         self.script.lock().reads.push((when, fault));
     }
 
+    /// From now on every read of the global feed shows what `bend` makes of it: something else, more, less, or later. For what
+    /// no healthy journal says, such as commits that were removed.
+    pub fn bend_feed(&self, bend: impl Fn(Feed) -> Feed + Send + Sync + 'static) {
+        self.script.lock().bend_feed = Some(Arc::new(bend));
+    }
+
     /// Poisons the journal from now on: appends and openings answer `Poisoned`, reads go on.
     pub fn poison(&self, reason: &str) {
         self.script.lock().poison.get_or_insert_with(|| reason.into());
@@ -192,12 +199,18 @@ impl Faults {
     }
 }
 
+/// The global feed, as [`Journal::read_all`](onefold_core::journal::Journal::read_all) gives it.
+pub type Feed = BoxStream<'static, Result<FeedItem, ReadError>>;
+
+pub(super) type BendFeed = Arc<dyn Fn(Feed) -> Feed + Send + Sync>;
+
 /// What is scripted.
 #[derive(Clone, Default)]
 pub(super) struct Script {
     appends: Vec<(When, AppendFault)>,
     opens: Vec<(When, OpenFault)>,
     reads: Vec<(When, ReadFault)>,
+    bend_feed: Option<BendFeed>,
     poison: Option<Arc<str>>,
     queue_max: Option<usize>,
     capacity_delay: Option<Duration>,
@@ -215,6 +228,10 @@ impl Script {
     /// `read` is `None` for a read of all.
     pub(super) fn on_read(&mut self, read: Option<&StreamId>) -> Option<ReadFault> {
         pick(&mut self.reads, |stream| read == Some(stream))
+    }
+
+    pub(super) fn bend_feed(&self) -> Option<BendFeed> {
+        self.bend_feed.clone()
     }
 
     pub(super) fn poison(&self) -> Option<Arc<str>> {
