@@ -107,9 +107,9 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         Call { slot, deadline, chain, is_husk: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
-    /// The bytes a call of this type occupies.
-    pub(crate) fn bytes() -> u32 {
-        u32::try_from(size_of::<Self>()).unwrap_or(u32::MAX)
+    /// The bytes that a call occupies with this work in it.
+    pub(crate) fn bytes(work: &W) -> usize {
+        size_of::<Self>().saturating_add(work.heap_bytes())
     }
 
     /// The caller's side: the answer, when it is there.

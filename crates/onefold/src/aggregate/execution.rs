@@ -21,6 +21,12 @@ use crate::error::{Error, NotStoredReason};
 pub(crate) trait Work<A: Aggregate>: Sized + Send + 'static {
     type Output: Send + 'static;
 
+    /// Whether it may have something to store.
+    const STORES: bool;
+
+    /// What it holds on the heap while it waits.
+    fn heap_bytes(&self) -> usize;
+
     fn perform(
         self,
         instance: &mut Instance<A>,
@@ -57,6 +63,12 @@ pub(crate) struct Command<C> {
 
 impl<A: Handle<C>, C: Send + 'static> Work<A> for Command<C> {
     type Output = A::Reply;
+
+    const STORES: bool = true;
+
+    fn heap_bytes(&self) -> usize {
+        A::weight_of(&self.command).saturating_add(self.metadata.entries.heap_bytes())
+    }
 
     async fn perform(self, instance: &mut Instance<A>, call: &Call<A, Self>, runner: Runner) -> Performed<A, A::Reply> {
         instance.stage = Stage::Handle;
@@ -144,6 +156,13 @@ where
     T: Send + 'static,
 {
     type Output = T;
+
+    const STORES: bool = false;
+
+    /// What a closure captured nobody can tell.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 
     async fn perform(self, instance: &mut Instance<A>, _: &Call<A, Self>, _: Runner) -> Performed<A, T> {
         instance.stage = Stage::Read;

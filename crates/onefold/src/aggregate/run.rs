@@ -5,8 +5,9 @@
 //! whole, whether or not its caller stays.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -83,7 +84,23 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
     call: Arc<Call<A, W>>,
     runner: Runner,
 ) -> Option<Box<Instance<A>>> {
-    let executed = AssertUnwindSafe(execute(&call, &mut instance, runner)).catch_unwind().await;
+    let mut permit = match W::STORES && instance.slot.shared.congestion.is_there() {
+        // IMPORTANT: before the call starts, so that its deadline still reaches it. Boxed: it is rare.
+        true => Box::pin(instance.slot.shared.congestion.permit()).await,
+        false => None,
+    };
+    let executed = {
+        let mut executing = pin!(AssertUnwindSafe(execute(&call, &mut instance, runner)).catch_unwind());
+        poll_fn(|cx| {
+            let executed = executing.as_mut().poll(cx);
+            if executed.is_pending() {
+                // A handler that waits for something else does not keep others waiting.
+                permit = None;
+            }
+            executed
+        })
+        .await
+    };
     let passed_on = match executed {
         Ok(Execution::Skipped | Execution::Done) => Ok(()),
         Ok(Execution::Answered) => gate::release(&instance, call),
@@ -95,9 +112,12 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
         }
     };
     if let Err(refused) = passed_on {
+        let shared = &instance.slot.shared;
+        let _waits = shared.congestion.begin();
         // Boxed: it is rare.
-        Box::pin(refused.retry(&*instance.slot.shared.journal)).await;
+        Box::pin(refused.retry(&*shared.journal)).await;
     }
+    drop(permit);
     Some(instance)
 }
 
