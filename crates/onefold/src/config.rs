@@ -25,7 +25,7 @@ pub struct Config {
     pub handler_timeout: Duration,
     /// How long bringing back an instance may take. Default: 60 s. At the bound: `NotStored`, and the next command tries
     /// again. A replay longer than 10 ms leaves the processor to others while they are served: beside others it may take
-    /// several times as long as alone (on two workers four times, on eight no longer).
+    /// several times as long as alone (on two workers eight times, on sixteen no longer).
     pub recovery_timeout: Duration,
     /// How many instances replay at the same time; a permit is taken per chunk, in turn. At most four times as many streams
     /// are open for replay, each with a chunk read ahead. Default: 32. At the bound: recoveries wait.
