@@ -79,6 +79,10 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
     let (accepted, is_new) = match found {
         Ok(Found::Used(accepted)) => (accepted, false),
         Ok(Found::New(accepted)) => (accepted, true),
+        Ok(Found::Ended) => {
+            shared.admission.release(bytes);
+            return Err(Error::not_stored(&stream()?, None, NotStoredReason::ShuttingDown));
+        }
         Err(error) => {
             shared.admission.release(bytes);
             return Err(error.into());

@@ -28,6 +28,8 @@ pub(crate) enum Found<T> {
     Used(T),
     /// As `Used`, and the slot is new: it needs a place in memory.
     New(T),
+    /// There is none, and none is made any more: the runtime ends.
+    Ended,
 }
 
 impl<A: Aggregate> Kind<A> {
@@ -36,8 +38,8 @@ impl<A: Aggregate> Kind<A> {
         Arc::new(Kind { services: Arc::new(services), shared, crashes, slots: DashMap::default() })
     }
 
-    /// Finds the slot of `id`, or makes one, and uses it. `use_slot` returns `None` for a closed slot, which is then
-    /// replaced. It runs under the table's lock: it must be brief.
+    /// Finds the slot of `id`, or makes one unless the runtime ends, and uses it. `use_slot` returns `None` for a closed slot,
+    /// which is then replaced. It runs under the table's lock: it must be brief.
     pub(crate) fn with_slot<T>(
         self: &Arc<Self>,
         id: &str,
@@ -50,15 +52,20 @@ impl<A: Aggregate> Kind<A> {
         }
         let stream = StreamId::new(A::TYPE, id)?;
         let new = || Slot::new(self, stream.clone());
-        // IMPORTANT: the entry is held from here on, so that there is exactly one new slot.
+        // IMPORTANT: the entry is held from here on, so that there is exactly one new slot; and none that the end, which
+        // closes those in the table, does not find there.
         match self.slots.entry(CompactString::new(id)) {
             Entry::Occupied(mut entry) => {
                 if let Some(used) = use_slot(entry.get()) {
                     return Ok(Found::Used(used));
                 }
+                if self.shared.is_closing() {
+                    return Ok(Found::Ended);
+                }
                 entry.insert(new());
                 Ok(use_slot(entry.get()).map(Found::New).expect("a new slot is open"))
             }
+            Entry::Vacant(_) if self.shared.is_closing() => Ok(Found::Ended),
             Entry::Vacant(entry) => {
                 let entry = entry.insert(new());
                 Ok(use_slot(&entry).map(Found::New).expect("a new slot is open"))
