@@ -60,6 +60,8 @@ mod config;
 mod dispatch;
 mod error;
 mod events;
+#[cfg(all(test, onefold_shuttle))]
+mod exploration;
 mod ids;
 mod instant;
 mod runtime;

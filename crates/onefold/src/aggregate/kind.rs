@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use dashmap::{DashMap, Entry};
 use onefold_core::{Aggregate, InvalidId, StreamId};
 
 use super::quarantine::Crashes;
 use super::slot::Slot;
 use crate::error::{Error, NotStoredReason, Quarantined};
 use crate::runtime::shared::{KindOps, Shared};
+use crate::sync::{Entry, Table};
 
 /// Slots by aggregate id. The id lies in the table itself when it is short, which saves a cache miss per command.
-type Slots<A> = DashMap<CompactString, Arc<Slot<A>>, ahash::RandomState>;
+type Slots<A> = Table<CompactString, Arc<Slot<A>>>;
 
 /// See the module.
 pub(crate) struct Kind<A: Aggregate> {
@@ -35,7 +35,7 @@ pub(crate) enum Found<T> {
 impl<A: Aggregate> Kind<A> {
     pub(crate) fn new(shared: Arc<Shared>, services: A::Services) -> Arc<Self> {
         let crashes = Crashes::new(&shared.config);
-        Arc::new(Kind { services: Arc::new(services), shared, crashes, slots: DashMap::default() })
+        Arc::new(Kind { services: Arc::new(services), shared, crashes, slots: Slots::default() })
     }
 
     /// Finds the slot of `id`, or makes one unless the runtime ends, and uses it. `use_slot` returns `None` for a closed slot,
@@ -76,6 +76,14 @@ impl<A: Aggregate> Kind<A> {
     /// Takes a closed slot out of the registry, unless its successor is already there.
     pub(crate) fn forget(&self, slot: &Slot<A>) {
         self.slots.remove_if(slot.stream.aggregate_id(), |_, known| known.key == slot.key);
+    }
+}
+
+#[cfg(all(test, onefold_shuttle))]
+impl<A: Aggregate> Kind<A> {
+    /// How many slots are in the table.
+    pub(crate) fn slots_known(&self) -> usize {
+        self.slots.iter().count()
     }
 }
 

@@ -5,8 +5,6 @@
 //! the slot's is taken, never the other way round.
 
 mod closing;
-#[cfg(all(test, onefold_shuttle))]
-mod exploration;
 mod queue;
 mod turns;
 

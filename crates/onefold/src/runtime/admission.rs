@@ -64,7 +64,7 @@ impl Admission {
     }
 
     /// Resolves when nothing is admitted.
-    pub(super) async fn until_empty(&self) {
+    pub(crate) async fn until_empty(&self) {
         loop {
             let empty = self.empty.notified();
             if self.count() == 0 {

@@ -124,7 +124,7 @@ impl Shared {
         self.closing.load(Ordering::Acquire)
     }
 
-    pub(super) fn begin_closing(&self) {
+    pub(crate) fn begin_closing(&self) {
         self.closing.store(true, Ordering::Release);
     }
 }
