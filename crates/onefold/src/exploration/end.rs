@@ -70,3 +70,16 @@ fn actor_that_is_cut_off_leaves_nobody_waiting() {
         assert_eq!(world.ask("a", 0).expect("its successor"), answered + 1);
     });
 }
+
+/// The releaser's task has ended, or is about to: whoever acknowledges tells the caller himself.
+#[test]
+fn acknowledgements_arrive_without_the_releaser() {
+    explore(Setting::WIDE, |world| {
+        let callers = [0, 1, 0].map(|pauses| spawn(world, move |world| world.ask("a", pauses)));
+        let end = spawn(world, |world| world.close_releaser());
+        let mut seen = callers.map(|caller| join(caller).expect("increased"));
+        seen.sort_unstable();
+        join(end);
+        assert_eq!(seen, [1, 2, 3]);
+    });
+}

@@ -1,7 +1,9 @@
 //! The sweeper meets callers: a closed slot's successor, and an actor that goes while its instance stays.
 
+use super::count::{Increase, Then};
 use super::explore;
 use super::world::{Setting, join, spawn};
+use crate::error::Error;
 
 #[test]
 fn two_callers_and_a_passivation_lose_nothing() {
@@ -57,6 +59,20 @@ fn instance_without_an_actor_is_let_go_or_used() {
         seen.sort_unstable();
         assert_eq!((seen, world.stored("a")), ([2, 3], 3));
         assert!(!world.was_opened_early());
+    });
+}
+
+/// A call that its caller may not run itself is queued, and somebody must come for it.
+#[test]
+fn call_that_is_queued_brings_an_actor_back() {
+    explore(Setting::WIDE, |world| {
+        world.ask("a", 0).expect("increased");
+        world.let_doze();
+        let increase = Increase { pauses: 0, then: Then::Decide };
+        let late = spawn(world, move |world| world.ask_too_late("a", increase));
+        let other = spawn(world, |world| world.ask("a", 0));
+        assert!(matches!(join(late), Err(Error::NotStored(_))));
+        assert_eq!(join(other).expect("increased"), 2);
     });
 }
 

@@ -117,6 +117,11 @@ impl World {
         self.checked(id, answer)
     }
 
+    /// Asks when its deadline has passed already. Such a call never runs, so it is not begun by its caller either.
+    pub(super) fn ask_too_late(&self, id: &str, increase: Increase) -> Answer {
+        block_on(self.aggregates.ask(id, increase).deadline(Duration::ZERO))
+    }
+
     /// Reads what aggregate `id` is, and its version.
     pub(super) fn read(&self, id: &str) -> Answer {
         self.checked(id, block_on(self.aggregates.read(id, |count| count.0)))
@@ -154,6 +159,11 @@ impl World {
         self.kind.close_all();
     }
 
+    /// The releaser's task ends; acknowledgements go on without it.
+    pub(super) fn close_releaser(&self) {
+        self.shared.releaser.close();
+    }
+
     /// Every actor is dropped where it stands, as tokio does it at its end.
     pub(super) fn cut_off_actors(&self) {
         cut_off_tasks_from(TASKS_OF_ALL);
@@ -182,6 +192,10 @@ impl World {
     pub(super) fn end(self: Arc<Self>) {
         let world = Arc::into_inner(self).expect("everybody else was waited for");
         world.wait_until_quiet();
+        world.passivate();
+        if world.shared.residency.count() == 0 && !world.shared.residency.has_line() {
+            assert_eq!(world.kind.slots_known(), 0, "a slot that was let go was not forgotten");
+        }
         if !world.shared.is_closing() {
             world.end_at_once();
         }
