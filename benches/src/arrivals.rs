@@ -5,17 +5,20 @@
 //! are as many as the runtime admits, no more. So nothing queues up outside of the runtime's own bounds.
 //!
 //! A command that finds its aggregate at rest is handled where it is polled, so the thread does part of the service's work,
-//! as any thread that takes requests would.
+//! as any thread that takes requests would; and now and then it waits for a core. Both make it late with what is due next, and
+//! that is told apart: how long the runtime took to answer is counted from when it was asked.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use tokio::runtime::Handle;
 
-use crate::recorder::{Recorders, Window};
+use crate::core_time::CoreTime;
+use crate::recorder::{Recorders, Window, nanos};
 use crate::target::{Outcome, Target};
-use crate::timeline::Timeline;
+use crate::timeline::{Timeline, histogram};
 use crate::workload::{Picker, Pickers};
 
 /// Between two looks at what is due.
@@ -30,6 +33,19 @@ pub(crate) struct Stretch {
     /// Commands per second.
     pub(crate) rate: f64,
     pub(crate) length: Duration,
+}
+
+/// What was sent in one stretch.
+#[derive(Debug)]
+pub(crate) struct Offered {
+    /// How many.
+    pub(crate) count: u64,
+    /// Of what was refused: from when it was asked to the answer, in nanoseconds.
+    pub(crate) refusals: Histogram<u64>,
+    /// Of everything: from when it was due to when it was asked. The generator's own lateness.
+    pub(crate) lateness: Histogram<u64>,
+    /// What the generator's thread took.
+    pub(crate) cores: CoreTime,
 }
 
 /// Sends commands to a target.
@@ -52,16 +68,10 @@ impl<T: Target> Arrivals<T> {
         }
     }
 
-    /// Makes this thread more important than the runtime's, if the system allows it: whoever sends from outside does not wait
-    /// for the cores of the one who serves.
-    fn come_first() {
-        let _ = rustix::process::setpriority_process(None, -10);
-    }
-
-    /// Sends one stretch after the other, without a pause. Blocks its thread; tells how many were sent in
-    /// each, because it may be too slow itself.
-    pub(crate) fn run(&mut self, stretches: &[Stretch]) -> Vec<u64> {
-        Self::come_first();
+    /// Sends one stretch after the other, without a pause. Blocks its thread; tells what was sent in each, because it may be
+    /// too slow itself.
+    pub(crate) fn run(&mut self, stretches: &[Stretch]) -> Vec<Offered> {
+        come_first(-10);
         let mut start = Instant::now();
         let mut offered = Vec::new();
         for stretch in stretches {
@@ -73,39 +83,44 @@ impl<T: Target> Arrivals<T> {
     }
 
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
-    fn stretch(&mut self, rate: f64, window: Window) -> u64 {
+    fn stretch(&mut self, rate: f64, window: Window) -> Offered {
+        let cores = CoreTime::of_this_thread();
+        let mut offered =
+            Offered { count: 0, refusals: histogram(3), lateness: histogram(3), cores: CoreTime::default() };
         let due_at = |moment: Instant| (moment.saturating_duration_since(window.start).as_secs_f64() * rate) as u64;
         let all = due_at(window.end);
-        let mut sent = 0;
         loop {
             let now = Instant::now();
             if now >= window.end {
-                return sent;
+                offered.cores = CoreTime::of_this_thread() - cores;
+                return offered;
             }
             let due = due_at(now).min(all);
-            if sent >= due {
+            if offered.count >= due {
                 std::thread::sleep(SLEEP);
             }
-            for _ in 0..(due - sent).min(BURST) {
-                let started = window.start + Duration::from_secs_f64(sent as f64 / rate);
-                self.send(window, started, sent);
-                sent += 1;
+            for _ in 0..(due - offered.count).min(BURST) {
+                let started = window.start + Duration::from_secs_f64(offered.count as f64 / rate);
+                self.send(window, started, &mut offered);
+                offered.count += 1;
             }
         }
     }
 
-    fn send(&mut self, window: Window, started: Instant, number: u64) {
+    fn send(&mut self, window: Window, due: Instant, offered: &mut Offered) {
         let pickers = self.pickers.len() as u64;
-        let operation = self.pickers[usize::try_from(number % pickers).unwrap_or(0)].pick();
-        let sent = Instant::now();
+        let operation = self.pickers[usize::try_from(offered.count % pickers).unwrap_or(0)].pick();
+        let asked = Instant::now();
+        offered.lateness.saturating_record(nanos(asked.saturating_duration_since(due)));
         let mut call = Box::pin(self.target.call(operation));
         match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => {
                 let answered = Instant::now();
-                self.timeline.record(&outcome, started, sent, answered);
-                // There are millions of refusals, and the timeline counts them.
-                if !matches!(outcome, Outcome::Overloaded { .. }) {
-                    self.recorders.record(&window, operation, outcome, started, answered);
+                self.timeline.record(&outcome, due, answered);
+                match outcome {
+                    // There are millions of them.
+                    Outcome::Overloaded { .. } => offered.refusals.saturating_record(nanos(answered - asked)),
+                    outcome => self.recorders.record(&window, operation, outcome, due, answered),
                 }
             }
             Poll::Pending => {
@@ -113,10 +128,16 @@ impl<T: Target> Arrivals<T> {
                 self.runtime.spawn(async move {
                     let outcome = call.await;
                     let answered = Instant::now();
-                    timeline.record(&outcome, started, sent, answered);
-                    recorders.record(&window, operation, outcome, started, answered);
+                    timeline.record(&outcome, due, answered);
+                    recorders.record(&window, operation, outcome, due, answered);
                 });
             }
         }
     }
+}
+
+/// Makes this thread more important than the runtime's, if the system allows it: whoever sends from outside does not wait for
+/// the cores of the one who serves.
+pub(crate) fn come_first(nice: i32) {
+    let _ = rustix::process::setpriority_process(None, nice);
 }

@@ -31,11 +31,14 @@ mod fill;
 mod limit;
 mod noise;
 mod open_loop;
+mod prober;
 mod store;
 mod target;
 
+mod core_time;
 mod ledger;
 mod memory_watch;
+mod pooled;
 mod recorder;
 mod report;
 mod series;

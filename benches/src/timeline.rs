@@ -21,9 +21,6 @@ const NORMAL_SLOTS: usize = 5;
 pub(crate) struct Timeline {
     start: Instant,
     slots: Vec<Slot>,
-    /// Of refusals, from when they were due and from when they were sent.
-    refusals_due: Mutex<Histogram<u64>>,
-    refusals_sent: Mutex<Histogram<u64>>,
 }
 
 #[derive(Debug)]
@@ -42,28 +39,18 @@ impl Timeline {
         let slots = index(length) + 1;
         let slot =
             |_| Slot { answered: AtomicU64::new(0), refused: AtomicU64::new(0), latencies: Mutex::new(histogram(2)) };
-        Timeline {
-            start: Instant::now(),
-            slots: (0..slots).map(slot).collect(),
-            refusals_due: Mutex::new(histogram(3)),
-            refusals_sent: Mutex::new(histogram(3)),
-        }
+        Timeline { start: Instant::now(), slots: (0..slots).map(slot).collect() }
     }
 
     /// Records an answer.
-    pub(crate) fn record(&self, outcome: &Outcome, due: Instant, sent: Instant, answered: Instant) {
+    pub(crate) fn record(&self, outcome: &Outcome, due: Instant, answered: Instant) {
         let slot = |moment: Instant| self.slots.get(index(moment.saturating_duration_since(self.start)));
         match outcome {
             Outcome::Written { .. } | Outcome::Read => {
                 slot(answered).map(|slot| slot.answered.fetch_add(1, Ordering::Relaxed));
-                slot(due).inspect(|slot| add(&slot.latencies, answered - due));
+                slot(due).inspect(|slot| lock(&slot.latencies).saturating_record(nanos(answered - due)));
             }
-            Outcome::Overloaded { .. } => {
-                slot(due).map(|slot| slot.refused.fetch_add(1, Ordering::Relaxed));
-                add(&self.refusals_due, answered - due);
-                add(&self.refusals_sent, answered - sent);
-            }
-            Outcome::Failed(_) | Outcome::Unknown(_) => {
+            Outcome::Overloaded { .. } | Outcome::Failed(_) | Outcome::Unknown(_) => {
                 slot(due).map(|slot| slot.refused.fetch_add(1, Ordering::Relaxed));
             }
         }
@@ -84,12 +71,6 @@ impl Timeline {
     /// How many were refused.
     pub(crate) fn refused(&self, slots: Range<usize>) -> u64 {
         self.slots[slots].iter().map(|slot| slot.refused.load(Ordering::Relaxed)).sum()
-    }
-
-    /// A quantile of the time that refusals took, in microseconds: from when they were due, and from when they were sent.
-    pub(crate) fn refusal_micros(&self, quantile: f64) -> (f64, f64) {
-        let micros = |latencies: &Mutex<Histogram<u64>>| crate::series::micros_at(&lock(latencies), quantile);
-        (micros(&self.refusals_due), micros(&self.refusals_sent))
     }
 
     /// A latency of commands that were due then, in microseconds.
@@ -118,12 +99,10 @@ fn index(since_start: Duration) -> usize {
     usize::try_from(since_start.as_millis() / SLOT.as_millis()).unwrap_or(usize::MAX)
 }
 
-fn histogram(digits: u8) -> Histogram<u64> {
-    Histogram::new_with_bounds(1_000, LATENCY_NANOS_MAX, digits).expect("constant bounds")
-}
-
-fn add(latencies: &Mutex<Histogram<u64>>, latency: Duration) {
-    lock(latencies).saturating_record(nanos(latency));
+/// For latencies, to so many digits. There are hundreds of small ones: they begin at a microsecond.
+pub(crate) fn histogram(digits: u8) -> Histogram<u64> {
+    let least = if digits > 2 { 1 } else { 1_000 };
+    Histogram::new_with_bounds(least, LATENCY_NANOS_MAX, digits).expect("constant bounds")
 }
 
 fn lock(latencies: &Mutex<Histogram<u64>>) -> std::sync::MutexGuard<'_, Histogram<u64>> {
@@ -140,10 +119,9 @@ mod tests {
         for milli in 0..3_000 {
             let due = timeline.start + Duration::from_millis(milli);
             let latency = Duration::from_millis(if (1_000..2_300).contains(&milli) { 50 } else { 1 });
-            timeline.record(&Outcome::Written { sequence: 1 }, due, due, due + latency);
+            timeline.record(&Outcome::Written { sequence: 1 }, due, due + latency);
             if (1_000..2_000).contains(&milli) {
-                let sent = due + Duration::from_millis(1);
-                timeline.record(&Outcome::Overloaded { bound: "a" }, due, sent, due + Duration::from_millis(3));
+                timeline.record(&Outcome::Overloaded { bound: "a" }, due, due);
             }
         }
         timeline
@@ -158,7 +136,5 @@ mod tests {
         assert!((900.0..=1_100.0).contains(&timeline.answered_per_second(during.clone())));
         assert_eq!(timeline.back_to_normal(before.clone(), after), Some(Duration::from_millis(300)));
         assert_eq!(timeline.back_to_normal(before, during), None);
-        let (due, sent) = timeline.refusal_micros(0.99);
-        assert!((2_990.0..3_010.0).contains(&due) && (1_990.0..2_010.0).contains(&sent), "{due} {sent}");
     }
 }

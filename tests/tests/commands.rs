@@ -3,13 +3,13 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use onefold::{
-    Aggregate, Aggregates, Context, Decision, Error, Event, ExpectedVersion, Handle, MemoryJournal, Merge, RetryPolicy,
-    Runtime,
+    Aggregate, Aggregates, BulkError, Context, Decision, Error, Event, ExpectedVersion, Handle, MemoryJournal, Merge,
+    RetryPolicy, Runtime,
 };
-use onefold_bank::Money;
-use onefold_bank::domain::{Account, Deposit, Holder, Open};
+use onefold_bank::domain::{Account, Deposit, Holder, Open, Withdraw};
+use onefold_bank::{AccountError, Money};
 
 type Outcome = Result<(), Box<dyn StdError + Send + Sync>>;
 
@@ -139,5 +139,59 @@ async fn retries() -> Outcome {
     let ask = accounts.ask("ada", Deposit { amount }).retry(policy).deadline(Duration::from_secs(5));
     let deposited = ask.await?;
     assert_eq!(deposited.balance, amount);
+    Ok(())
+}
+
+async fn deposit_once(
+    accounts: &Aggregates<Account>,
+    id: &str,
+    order: &str,
+    amount: Money,
+) -> Result<Money, AccountError> {
+    let deposited = accounts.ask(id, Deposit { amount }).idempotency_key(order).await?;
+    Ok(deposited.balance)
+}
+
+#[tokio::test]
+async fn idempotency() -> Outcome {
+    let (_runtime, accounts, _) = bank().await?;
+    for _ in 0..3 {
+        assert_eq!(deposit_once(&accounts, "ada", "order-17", money(100)).await?, money(100));
+    }
+    assert_eq!(deposit_once(&accounts, "ada", "order-18", money(100)).await?, money(200));
+    assert!(matches!(deposit_once(&accounts, "ada", "order-17", money(5)).await, Err(Error::KeyReused { .. })));
+    Ok(())
+}
+
+#[tokio::test]
+async fn bulk() -> Outcome {
+    let (_runtime, accounts, _) = bank().await?;
+    let amount = money(10);
+    let (paid, drawn) =
+        accounts.ask_all("ada", (Deposit { amount: money(100) }, Withdraw { amount: money(40) })).await?;
+    let receipts = accounts.ask_all("ada", vec![Deposit { amount }; 3]).await?;
+    assert_eq!((paid.balance, drawn.balance, receipts[2].balance), (money(100), money(60), money(90)));
+
+    let too_much = accounts.ask_all("ada", (Deposit { amount }, Withdraw { amount: money(1_000_000) })).await;
+    let BulkError { index, error } = too_much.unwrap_err();
+    println!("command {index:?} of the two: {error}");
+    assert_eq!((index, accounts.read("ada", Account::balance).await?), (Some(1), money(90)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_aggregates() -> Outcome {
+    let (_runtime, accounts, _) = bank().await?;
+    let amount = money(10);
+    let ids = ["ada", "bob", "eve"];
+    let answers = accounts.ask_many(ids.map(|id| (id, Deposit { amount })), 64).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "bob and eve have no account");
+
+    let hurried = accounts.ask_many(ids.map(|id| (id, Deposit { amount })), 2);
+    let hurried = hurried.each(|ask| ask.deadline(Duration::from_secs(1)).with_receipt());
+    let mut coming = std::pin::pin!(hurried.as_they_come());
+    while let Some((index, answer)) = coming.next().await {
+        println!("{}: {answer:?}", ids[index]);
+    }
     Ok(())
 }

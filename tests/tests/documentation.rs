@@ -42,6 +42,27 @@ fn excerpts_in_the_guide_to_commands_are_run() {
 }
 
 #[test]
+fn excerpts_in_the_guide_to_idempotency_are_run() {
+    check_excerpts("docs/guide/idempotency.md", 1, &["tests/tests/commands.rs"]);
+}
+
+#[test]
+fn excerpts_in_the_guide_to_testing_are_run() {
+    check_excerpts("docs/guide/testing.md", 3, &["tests/tests/testing_guide.rs"]);
+}
+
+#[test]
+fn excerpts_in_the_guide_to_exception_reports_are_compiled_code() {
+    let sources = [
+        "examples/bank/src/owners.rs",
+        "examples/bank/src/owners/review.rs",
+        "examples/bank/src/owners/rule.rs",
+        "tests/tests/promises/scanning_faults.rs",
+    ];
+    check_excerpts("docs/guide/exception-report.md", 3, &sources);
+}
+
+#[test]
 fn every_bound_is_documented() {
     let page = file("docs/configuration.md");
     let runtime = format!("{:#?}", Config::default());

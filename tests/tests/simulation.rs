@@ -6,7 +6,7 @@ use onefold_bank::Money;
 use onefold_bank::domain::{Account, Deposit, Open, Withdraw};
 use onefold_simulation::{Command, Random, Simulation, Violation};
 use onefold_testkit::seeds;
-use onefold_tests::crash::mutations::list;
+use onefold_tests::crash::mutations::{Hunter, list};
 
 /// The fixed seeds of CI; `ONEFOLD_SEED` replaces them.
 const SEEDS: u64 = 400;
@@ -67,10 +67,12 @@ fn broken_invariant_is_found_and_found_again() {
 #[test]
 fn every_mutation_fits_the_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mutations = list::all(root).unwrap();
-    assert!(mutations.len() >= 20, "{}", mutations.len());
-    for mutation in mutations {
-        let changes = mutation.changes(root).unwrap_or_else(|error| panic!("{error}"));
-        assert!(changes.iter().all(|(_, before, after)| before != after), "{}", mutation.name);
+    for (hunter, at_least) in [(Hunter::Simulation, 20), (Hunter::Exploration, 50)] {
+        let mutations = list::all(root, hunter).unwrap();
+        assert!(mutations.len() >= at_least, "{hunter}: {}", mutations.len());
+        for mutation in mutations {
+            let changes = mutation.changes(root).unwrap_or_else(|error| panic!("{error}"));
+            assert!(changes.iter().all(|(_, before, after)| before != after), "{}", mutation.name);
+        }
     }
 }

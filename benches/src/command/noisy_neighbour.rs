@@ -1,8 +1,9 @@
 //! `cargo load noisy-neighbour`: what the commands to many aggregates notice of a single one beside them.
 //!
-//! The neighbours get commands at a steady rate far below saturation. In each round every phase has its turn, in
-//! random order: twice nobody makes noise, otherwise one aggregate does, each time in another way. A phase's percentile is compared with that of the first quiet phase of its round, and the median over the rounds counts. The
-//! second quiet phase is compared like any other: what it shows is the machine's own unrest.
+//! The neighbours get commands at a steady rate far below saturation. In each round every phase has its turn, in random
+//! order, and before and behind each of them there is a quiet one, and with those it is compared: the p50 round by round, of
+//! which the median counts; the p99 of all rounds together with that of all quiet phases beside them. Both with the range in
+//! which they surely lie. One of the phases has no noise either: what it shows is the machine's own unrest.
 
 mod phases;
 mod print;
@@ -21,11 +22,12 @@ use crate::ids::Ids;
 use crate::machine::Machine;
 use crate::options::{DurabilityKind, JournalKind, NoisyNeighbourOptions};
 use crate::place::Place;
+use crate::pooled;
 use crate::progress::Progress;
 use crate::recorder::Recorders;
 use crate::report::json;
-use crate::series::Round;
-use crate::statistics::{median, median_ratio};
+use crate::series::{Round, Series};
+use crate::statistics::{Estimate, estimate, median};
 use crate::store::StoreOptions;
 use crate::verify;
 
@@ -51,6 +53,7 @@ struct NoisyNeighbourReport {
     journal: &'static str,
     filesystem: String,
     target_ratio: f64,
+    quiet: QuietReport,
     phases: Vec<PhaseReport>,
     /// Commands to neighbours that failed, and what the first one said.
     failed: u64,
@@ -62,6 +65,13 @@ struct NoisyNeighbourReport {
     machine: Machine,
 }
 
+/// The quiet phases between the others.
+#[derive(Debug, Serialize)]
+struct QuietReport {
+    p50_us: f64,
+    p99_us: f64,
+}
+
 /// One phase, all rounds together.
 #[derive(Debug, Serialize)]
 struct PhaseReport {
@@ -69,17 +79,23 @@ struct PhaseReport {
     /// Medians of the rounds.
     p50_us: f64,
     p99_us: f64,
-    /// Against the median of all quiet phases.
+    /// Against the quiet phases around it, and where it lies with a confidence of 95 %: the p50 as the median of the rounds,
+    /// the p99 of all rounds together.
     p50_ratio: f64,
+    p50_ratio_range: [f64; 2],
     p99_ratio: f64,
-    /// Whether the p99 stayed within the target; `null` where there is none.
+    p99_ratio_range: [f64; 2],
+    /// Whether the p99 is surely within the target, or surely not; `null` where that cannot be told, or there is no target.
     met: Option<bool>,
+    has_target: bool,
     /// Commands to the noisy aggregate that were done, and that were refused or given up; replays that were finished.
     noise_done: u64,
     noise_refused: u64,
     replays: u64,
     each_p50_us: Vec<f64>,
     each_p99_us: Vec<f64>,
+    each_p50_ratio: Vec<f64>,
+    each_p99_ratio: Vec<f64>,
 }
 
 /// Runs the command; returns whether the journal held what was acknowledged.
@@ -113,7 +129,7 @@ pub(crate) async fn run(options: NoisyNeighbourOptions, workers: usize) -> anyho
     for round in 0..options.rounds {
         phases.round(round, &quiet, &noisy, &progress).await?;
     }
-    let measured = phases.finish();
+    let (alone, measured) = phases.finish();
 
     progress.say("verifying");
     let mut ledger = quiet.ledger();
@@ -123,7 +139,8 @@ pub(crate) async fn run(options: NoisyNeighbourOptions, workers: usize) -> anyho
     let verdict = verify::verify(&reopened, &ledger, options.event_bytes, &ids).await?;
     progress.finish();
 
-    let whole = || measured.iter().map(|phase| &phase.neighbours.whole);
+    let all = || measured.iter().map(|phase| &phase.neighbours).chain([&alone]);
+    let whole = || all().map(|series| &series.whole);
     let report = NoisyNeighbourReport {
         command: "noisy-neighbour",
         neighbours: options.neighbours,
@@ -138,7 +155,8 @@ pub(crate) async fn run(options: NoisyNeighbourOptions, workers: usize) -> anyho
         target_ratio: TARGET_RATIO,
         failed: whole().map(|record| record.failed + record.unknown).sum(),
         first_failure: whole().find_map(|record| record.first_failure.clone()),
-        phases: reports(&measured),
+        quiet: QuietReport::new(&alone),
+        phases: measured.iter().map(PhaseReport::new).collect(),
         verified: verdict.discrepancy.is_none(),
         verified_events: verdict.events,
         discrepancy: verdict.discrepancy,
@@ -190,34 +208,63 @@ fn recorders(workers: usize, aggregates: u32) -> Arc<Recorders> {
     Arc::new(Recorders::new(workers, aggregates))
 }
 
-fn reports(measured: &[phases::Measured]) -> Vec<PhaseReport> {
-    let rounds = |phase: usize, figure: fn(&Round) -> f64| -> Vec<f64> {
-        measured[phase].neighbours.rounds.iter().map(figure).collect()
-    };
-    let quiet = |figure: fn(&Round) -> f64| {
-        let quiet = measured.iter().zip(0..).filter(|(phase, _)| phase.noise.is_none());
-        median(quiet.flat_map(|(_, index)| rounds(index, figure))).unwrap_or(0.0)
-    };
-    let ratio = |phase: usize, figure: fn(&Round) -> f64| {
-        let quiet = quiet(figure);
-        median_ratio(rounds(phase, figure).into_iter().map(|figure| (figure, quiet))).unwrap_or(0.0)
-    };
-    let report = |(index, phase): (usize, &phases::Measured)| {
-        let (each_p50_us, each_p99_us) = (rounds(index, |round| round.p50_us), rounds(index, |round| round.p99_us));
-        let p99_ratio = ratio(index, |round| round.p99_us);
+fn each(series: &Series, figure: fn(&Round) -> f64) -> Vec<f64> {
+    series.rounds.iter().map(figure).collect()
+}
+
+impl QuietReport {
+    fn new(alone: &Series) -> Self {
+        let middle = |figure: fn(&Round) -> f64| median(each(alone, figure)).unwrap_or(0.0);
+        QuietReport { p50_us: middle(|round| round.p50_us), p99_us: middle(|round| round.p99_us) }
+    }
+}
+
+impl PhaseReport {
+    fn new(phase: &phases::Measured) -> Self {
+        let nothing = Estimate { median: 0.0, low: 0.0, high: 0.0 };
+        let (p50, p99) = (estimate(&phase.p50_ratios), pooled::estimate(&phase.pairs, 0.99));
+        let (p50, p99) = (p50.unwrap_or(nothing), p99.unwrap_or(nothing));
+        let (each_p50_us, each_p99_us) =
+            (each(&phase.neighbours, |round| round.p50_us), each(&phase.neighbours, |round| round.p99_us));
         PhaseReport {
             name: phase.neighbours.name,
             p50_us: median(each_p50_us.iter().copied()).unwrap_or(0.0),
             p99_us: median(each_p99_us.iter().copied()).unwrap_or(0.0),
-            p50_ratio: ratio(index, |round| round.p50_us),
-            p99_ratio,
-            met: phase.noise.filter(|noise| noise.has_target()).map(|_| p99_ratio <= TARGET_RATIO),
+            p50_ratio: p50.median,
+            p50_ratio_range: [p50.low, p50.high],
+            p99_ratio: p99.median,
+            p99_ratio_range: [p99.low, p99.high],
+            met: phase.noise.filter(|noise| noise.has_target()).and_then(|_| is_met(p99)),
+            has_target: phase.noise.is_some_and(|noise| noise.has_target()),
             noise_done: phase.noise_done,
             noise_refused: phase.noise_refused,
             replays: phase.replays,
             each_p50_us,
             each_p99_us,
+            each_p50_ratio: phase.p50_ratios.clone(),
+            each_p99_ratio: phase.p99_ratios.clone(),
         }
-    };
-    measured.iter().enumerate().map(report).collect()
+    }
+}
+
+/// Whether a ratio is surely within the target, or surely beyond.
+fn is_met(ratio: Estimate) -> Option<bool> {
+    match () {
+        () if ratio.high <= TARGET_RATIO => Some(true),
+        () if ratio.low > TARGET_RATIO => Some(false),
+        () => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_sure_is_neither_met_nor_short() {
+        let ratio = |low, high| Estimate { median: 1.0, low, high };
+        assert_eq!(is_met(ratio(0.9, 1.05)), Some(true));
+        assert_eq!(is_met(ratio(1.15, 1.3)), Some(false));
+        assert_eq!(is_met(ratio(0.9, 1.3)), None);
+    }
 }

@@ -6,29 +6,35 @@
 //!                   arrivals go nowhere         of peak     the peak         of peak
 //! ```
 //!
-//! The generator runs on the same cores as the runtime. What it takes of them shows in the second peak.
+//! The generator runs on the same cores as the runtime. What it takes of them shows in the second peak, which is therefore the
+//! one to compare with: as many arrivals take as much of the cores there, and nothing else differs.
 
+mod callers;
 mod print;
+mod report;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use onefold::Config;
-use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::arrivals::{Arrivals, Stretch};
+use self::report::OverloadReport;
+use crate::arrivals::{Arrivals, Offered, Stretch};
 use crate::closed_loop;
 use crate::contender::{Contender, ContenderTarget};
+use crate::core_time::CoreTime;
 use crate::footprint;
 use crate::ids::Ids;
 use crate::machine::Machine;
 use crate::memory_watch::MemoryWatch;
 use crate::options::{DurabilityKind, JournalKind, OverloadOptions};
 use crate::place::Place;
+use crate::prober::{Prober, Probes};
 use crate::progress::Progress;
 use crate::recorder::{Recorders, Window};
 use crate::report::json;
+use crate::series::micros_at;
 use crate::store::StoreOptions;
 use crate::target::{Outcome, Target};
 use crate::timeline::Timeline;
@@ -49,55 +55,12 @@ const MEMORY_RATIO_MAX: f64 = 1.2;
 const REFUSAL_P99_US_MAX: f64 = 5_000.0;
 const NORMAL_SECONDS_MAX: f64 = 2.0;
 
-/// The figures. Field names are the keys of the JSON.
-#[derive(Debug, Serialize)]
-struct OverloadReport {
-    command: &'static str,
-    aggregates: u32,
-    event_bytes: u32,
-    in_flight: u32,
-    factor: f64,
-    seconds: f64,
-    workers: usize,
-    journal: &'static str,
-    filesystem: String,
-    /// Commands per second in a closed loop; the same while as many arrivals as in the overload go nowhere.
-    peak_per_second: f64,
-    peak_beside_arrivals_per_second: f64,
-    /// Arrivals per second of the overload: planned, and sent.
-    planned_per_second: f64,
-    offered_per_second: f64,
-    goodput_per_second: f64,
-    goodput_ratio: f64,
-    goodput_beside_arrivals_ratio: f64,
-    refused: u64,
-    refusal_p50_us: f64,
-    refusal_p99_us: f64,
-    refusal_p99_us_since_sent: f64,
-    admitted_p50_us: f64,
-    admitted_p99_us: f64,
-    /// The sum of the configured bounds; what the process had before the overload, and at most.
-    memory_cap_bytes: u64,
-    memory_before_bytes: u64,
-    memory_peak_bytes: u64,
-    memory_ratio: f64,
-    back_to_normal_seconds: Option<f64>,
-    calm_p50_us: f64,
-    calm_p99_us: f64,
-    targets_met: bool,
-    failed: u64,
-    unknown: u64,
-    first_failure: Option<String>,
-    verified: bool,
-    verified_events: u64,
-    discrepancy: Option<String>,
-    #[serde(flatten)]
-    machine: Machine,
-}
-
 /// Runs the command; returns whether the journal held what was acknowledged.
 #[expect(clippy::cast_precision_loss, reason = "rates and ratios")]
 pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Result<bool> {
+    if let Some(rate) = options.harness_alone {
+        return callers::run(&options, rate, workers).await;
+    }
     let place = Place::new(&options.place)?;
     let progress = Progress::spinner();
     let ids = Ids::new(options.aggregates);
@@ -111,16 +74,18 @@ pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Res
     let overload = Overload {
         target: contender.target(&ids, options.event_bytes)?,
         pickers: Pickers::new(Workload::Uniform, options.aggregates, options.in_flight, SEED),
-        // The generator has a recorder of its own.
-        recorders: Arc::new(Recorders::new(workers + 1, options.aggregates)),
+        // The generator and the prober have recorders of their own.
+        recorders: Arc::new(Recorders::new(workers + 2, options.aggregates)),
     };
     progress.say("one event for each aggregate");
     closed_loop::prefill(&overload.target, options.in_flight, options.aggregates, SEED, &overload.recorders).await;
 
     progress.say("the peak");
     overload.closed(0, Duration::from_secs(1)).await;
+    let cores = CoreTime::of_this_process();
     let peak = overload.closed(1, options.peak_seconds).await;
-    let planned = peak * options.factor;
+    let peak_cores = CoreTime::of_this_process() - cores;
+    let planned = options.arrivals.unwrap_or(peak * options.factor);
     let memory_before = footprint::resident_bytes()?;
     progress.say("the peak beside arrivals that go nowhere");
     let beside = overload.beside_arrivals(planned, options.peak_seconds).await?;
@@ -128,22 +93,29 @@ pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Res
     progress.say("overload");
     overload.recorders.take_round();
     let watch = MemoryWatch::start()?;
-    let (timeline, sent) = overload.stretches(peak * CALM_SHARE, planned, options.seconds).await?;
+    let stretches = overload.stretches((peak * CALM_SHARE).min(planned), planned, options.seconds).await?;
+    let Stretches { timeline, offered, probes, cores } = stretches;
     let memory_peak = watch.stop()?;
-    wait_until_idle(&contender).await;
+    overload.wait_until_answered(&contender).await;
 
     progress.say("verifying");
     let (ledger, record) = (overload.recorders.ledger(), overload.recorders.take_round());
     drop(overload);
     let reopened = contender.stop().await?.reopen()?;
     let verdict = verify::verify(&reopened, &ledger, options.event_bytes, &ids).await?;
+    progress.say("the harness by itself");
+    let memory_harness = callers::in_child(&options, planned, workers)?;
     progress.finish();
 
     let ends = [CALM_BEFORE, CALM_BEFORE + options.seconds, CALM_BEFORE + options.seconds + CALM_AFTER];
     let (calm, during, after) =
         (timeline.slots(Duration::ZERO, ends[0]), timeline.slots(ends[0], ends[1]), timeline.slots(ends[1], ends[2]));
     let goodput = timeline.answered_per_second(during.clone());
-    let (refusal_p99_us, refusal_p99_us_since_sent) = timeline.refusal_micros(0.99);
+    let seconds = options.seconds.as_secs_f64();
+    let left = cores.running.saturating_sub(offered.cores.running).as_secs_f64();
+    let per_core =
+        (goodput * seconds / left) / (peak * options.peak_seconds.as_secs_f64() / peak_cores.running.as_secs_f64());
+    let memory_onefold = memory_peak.saturating_sub(memory_harness);
     let cap = memory_cap_bytes(&options);
     let mut report = OverloadReport {
         command: "overload",
@@ -151,27 +123,38 @@ pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Res
         event_bytes: options.event_bytes,
         in_flight: options.in_flight,
         factor: options.factor,
-        seconds: options.seconds.as_secs_f64(),
+        seconds,
         workers,
         journal: "sled",
         filesystem: place.filesystem.clone(),
         peak_per_second: peak,
         peak_beside_arrivals_per_second: beside,
         planned_per_second: planned,
-        offered_per_second: sent as f64 / options.seconds.as_secs_f64(),
+        offered_per_second: offered.count as f64 / seconds,
         goodput_per_second: goodput,
         goodput_ratio: goodput / peak,
         goodput_beside_arrivals_ratio: goodput / beside,
         refused: timeline.refused(during.clone()),
-        refusal_p50_us: timeline.refusal_micros(0.5).0,
-        refusal_p99_us,
-        refusal_p99_us_since_sent,
+        goodput_per_core_ratio: per_core,
+        generator_core_share: offered.cores.running.as_secs_f64() / seconds / cores_there(),
+        generator_waiting_share: offered.cores.waiting.as_secs_f64() / seconds,
+        refusal_p50_us: micros_at(&offered.refusals, 0.5),
+        refusal_p99_us: micros_at(&offered.refusals, 0.99),
+        lateness_p50_us: micros_at(&offered.lateness, 0.5),
+        lateness_p99_us: micros_at(&offered.lateness, 0.99),
+        probes: probes.thread.len(),
+        probe_p50_us: micros_at(&probes.thread, 0.5),
+        probe_p99_us: micros_at(&probes.thread, 0.99),
+        task_probe_p50_us: micros_at(&probes.task, 0.5),
+        task_probe_p99_us: micros_at(&probes.task, 0.99),
         admitted_p50_us: timeline.micros_at(during.clone(), 0.5),
         admitted_p99_us: timeline.micros_at(during, 0.99),
         memory_cap_bytes: cap,
         memory_peak_bytes: memory_peak,
         memory_before_bytes: memory_before,
-        memory_ratio: memory_peak as f64 / cap as f64,
+        memory_harness_bytes: memory_harness,
+        memory_onefold_bytes: memory_onefold,
+        memory_ratio: memory_onefold as f64 / cap as f64,
         back_to_normal_seconds: timeline.back_to_normal(calm.clone(), after).map(|time| time.as_secs_f64()),
         calm_p50_us: timeline.micros_at(calm.clone(), 0.5),
         calm_p99_us: timeline.micros_at(calm, 0.99),
@@ -213,14 +196,14 @@ impl Overload {
     async fn beside_arrivals(&self, rate: f64, length: Duration) -> anyhow::Result<f64> {
         let (recorders, timeline) = (Arc::new(Recorders::new(1, 1)), Arc::new(Timeline::starting_now(length)));
         let mut arrivals = Arrivals::new(Nowhere, &self.pickers, &recorders, &timeline);
-        let arrivals = on_a_thread(move || arrivals.run(&[Stretch { rate, length }]))?;
+        let arrivals = on_a_thread("arrivals", move || arrivals.run(&[Stretch { rate, length }]))?;
         let peak = self.closed(2, length).await;
         arrivals.await?;
         Ok(peak)
     }
 
-    /// Calm, overload, and calm again, without a pause in between; with how many arrived in the overload.
-    async fn stretches(&self, calm: f64, rate: f64, length: Duration) -> anyhow::Result<(Arc<Timeline>, u64)> {
+    /// Calm, overload, and calm again, without a pause in between.
+    async fn stretches(&self, calm: f64, rate: f64, length: Duration) -> anyhow::Result<Stretches> {
         let timeline = Arc::new(Timeline::starting_now(CALM_BEFORE + length + CALM_AFTER));
         let mut arrivals = Arrivals::new(self.target.clone(), &self.pickers, &self.recorders, &timeline);
         let stretches = [
@@ -228,17 +211,56 @@ impl Overload {
             Stretch { rate, length },
             Stretch { rate: calm, length: CALM_AFTER },
         ];
-        let sent = on_a_thread(move || arrivals.run(&stretches))?.await?;
-        Ok((timeline, sent[1]))
+        let start = std::time::Instant::now() + CALM_BEFORE;
+        let overload = Window { start, end: start + length };
+        let prober = Prober {
+            target: self.target.clone(),
+            pickers: self.pickers.clone(),
+            recorders: Arc::clone(&self.recorders),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let probes = on_a_thread("prober", move || prober.run(overload))?;
+        let sent = on_a_thread("arrivals", move || arrivals.run(&stretches))?;
+        tokio::time::sleep_until(overload.start.into()).await;
+        let cores = CoreTime::of_this_process();
+        tokio::time::sleep_until(overload.end.into()).await;
+        let cores = CoreTime::of_this_process() - cores;
+        let offered = sent.await?.swap_remove(1);
+        Ok(Stretches { timeline, offered, probes: probes.await?, cores })
     }
 }
 
+impl Overload {
+    /// Until everybody who was admitted has been answered, and has told so: whoever still waits holds the recorders.
+    async fn wait_until_answered(&self, contender: &Contender) {
+        while contender.stats().admitted > 0 || Arc::strong_count(&self.recorders) > 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// What happened in the three stretches.
+struct Stretches {
+    timeline: Arc<Timeline>,
+    /// Of the overload.
+    offered: Offered,
+    probes: Probes,
+    cores: CoreTime,
+}
+
+fn cores_there() -> f64 {
+    std::thread::available_parallelism().map_or(1.0, |cores| u32::try_from(cores.get()).map_or(1.0, f64::from))
+}
+
 /// Runs on a thread that nobody else uses afterwards: its priority is its own.
-fn on_a_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<oneshot::Receiver<T>> {
+fn on_a_thread<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<oneshot::Receiver<T>> {
     let (sender, done) = oneshot::channel();
     // Nobody waits for it any more when the command was given up.
     let run = move || drop(sender.send(run()));
-    std::thread::Builder::new().name("arrivals".into()).spawn(run)?;
+    std::thread::Builder::new().name(name.into()).spawn(run)?;
     Ok(done)
 }
 
@@ -267,17 +289,13 @@ fn memory_cap_bytes(options: &OverloadOptions) -> u64 {
         // admitted_bytes_max, and residents without a weight of their own
         config.admitted_bytes_max as u64,
         config.resident_max as u64 * 8 * 1024,
-        // queue_bytes_max, overlay_bytes_max, group_bytes_max, cache_bytes and block_cache_bytes of the journal
+        // queue_bytes_max, overlay_bytes_max, unwritten_bytes_max, group_bytes_max three times, cache_bytes and
+        // block_cache_bytes of the journal
         128 * MIB,
         64 * MIB,
-        8 * MIB,
+        32 * MIB,
+        3 * 8 * MIB,
         CACHE_BYTES,
     ];
     bounds.iter().sum()
-}
-
-async fn wait_until_idle(contender: &Contender) {
-    while contender.stats().admitted > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

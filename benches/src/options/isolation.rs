@@ -15,6 +15,9 @@ pub(crate) struct OverloadOptions {
     /// Commands that arrive in the overload, as a multiple of what was done at most
     #[arg(long, value_name = "X", default_value_t = 10.0, value_parser = factor)]
     pub(crate) factor: f64,
+    /// Commands that arrive per second in the overload, instead of that multiple
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub(crate) arrivals: Option<f64>,
     /// Seconds in which it is found out how much can be done at most
     #[arg(long, value_name = "S", default_value = "8", value_parser = seconds)]
     pub(crate) peak_seconds: Duration,
@@ -27,6 +30,9 @@ pub(crate) struct OverloadOptions {
     /// Bytes of an event's encoded payload
     #[arg(long, value_name = "B", default_value = "4096", value_parser = event_bytes)]
     pub(crate) event_bytes: u32,
+    /// What its own part of the memory is, in a process of its own: so many arrivals per second, and no runtime that does them
+    #[arg(long, hide = true, value_parser = rate)]
+    pub(crate) harness_alone: Option<f64>,
     #[command(flatten)]
     pub(crate) place: PlaceOptions,
     #[command(flatten)]
@@ -47,8 +53,8 @@ pub(crate) struct NoisyNeighbourOptions {
     /// Seconds of each phase in each round
     #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
     pub(crate) seconds: Duration,
-    /// Rounds; in each, every phase has its turn
-    #[arg(long, value_name = "R", default_value = "10", value_parser = count)]
+    /// Rounds; in each, every phase has its turn, between two quiet ones
+    #[arg(long, value_name = "R", default_value = "16", value_parser = count)]
     pub(crate) rounds: u32,
     /// Bytes of an event's encoded payload
     #[arg(long, value_name = "B", default_value = "80", value_parser = event_bytes)]

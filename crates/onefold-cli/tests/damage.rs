@@ -30,7 +30,7 @@ fn a_sound_journal_is_told_as_sound() {
     assert_eq!((&report["sound"], &report["closed_cleanly"]), (&json!(true), &json!(true)));
     assert_eq!((&report["commit"], &report["position"]), (&json!(COMMITS), &json!(EVENTS)));
     let checked = json!({
-        "commits": COMMITS, "events": EVENTS, "streams": 45, "heads": 45, "index_entries": 1,
+        "commits": COMMITS, "events": EVENTS, "streams": 45, "heads": 45, "index_entries": 1, "claims": 0,
         "record_bytes": report["checked"]["record_bytes"], "blocks": report["checked"]["blocks"],
         "redo_segments": report["checked"]["redo_segments"], "redo_groups": report["checked"]["redo_groups"],
     });

@@ -110,6 +110,20 @@ pub trait Handle<C: Send + 'static>: Aggregate {
         command: C,
         cx: &Context<Self>,
     ) -> impl Future<Output = Result<Decision<Self, Self::Reply>, Self::Rejection>> + Send;
+
+    /// An estimate of the memory that a command holds on the heap, in bytes: its texts, its buffers. With the size of its
+    /// type it is what the command counts for in the runtime's bound on waiting commands. Asked once, when the command is
+    /// sent, so it must be quick. The default, 0, suits commands that point to little.
+    ///
+    /// ```ignore
+    /// fn weight_of(upload: &Upload) -> usize {
+    ///     upload.bytes.capacity()
+    /// }
+    /// ```
+    fn weight_of(command: &C) -> usize {
+        let _ = command;
+        0
+    }
 }
 
 /// Which events do not speak against a command of type `C` that was sent without having seen them.

@@ -47,6 +47,14 @@ pub enum CodecId {
 }
 
 impl CodecId {
+    /// The codecs that this build can encode and decode with.
+    pub const fn built_in() -> &'static [CodecId] {
+        #[cfg(feature = "json")]
+        return &[CodecId::Bincode, CodecId::Json];
+        #[cfg(not(feature = "json"))]
+        &[CodecId::Bincode]
+    }
+
     /// The number on disk.
     pub const fn number(self) -> u8 {
         match self {

@@ -26,6 +26,8 @@ pub struct Limits {
     pub events_per_commit_max: usize,
     /// Changes of claims in one commit; default 256, at most 1,024.
     pub claims_per_commit_max: usize,
+    /// Bytes of an encoded reply, or rejection, that an idempotency key remembers; default 64 KiB, at most 16 MiB.
+    pub reply_bytes_max: usize,
     /// Bytes of one commit: its encoded events, its metadata and a remembered reply; default 4 MiB, at most 64 MiB.
     pub commit_bytes_max: usize,
     /// Bytes of a command's encoded metadata; default 16 KiB, at most 1 MiB.
@@ -39,6 +41,7 @@ impl Default for Limits {
             event_bytes_max: 1024 * 1024,
             events_per_commit_max: 1024,
             claims_per_commit_max: 256,
+            reply_bytes_max: 64 * 1024,
             commit_bytes_max: 4 * 1024 * 1024,
             metadata_bytes_max: 16 * 1024,
         }
@@ -53,6 +56,7 @@ impl Limits {
         event_bytes_max: 16 * 1024 * 1024,
         events_per_commit_max: 65_536,
         claims_per_commit_max: 1024,
+        reply_bytes_max: 16 * 1024 * 1024,
         commit_bytes_max: 64 * 1024 * 1024,
         metadata_bytes_max: 1024 * 1024,
     };
@@ -68,6 +72,7 @@ impl Limits {
             ("event_bytes_max", self.event_bytes_max, Self::CEILING.event_bytes_max),
             ("events_per_commit_max", self.events_per_commit_max, Self::CEILING.events_per_commit_max),
             ("claims_per_commit_max", self.claims_per_commit_max, Self::CEILING.claims_per_commit_max),
+            ("reply_bytes_max", self.reply_bytes_max, Self::CEILING.reply_bytes_max),
             ("commit_bytes_max", self.commit_bytes_max, Self::CEILING.commit_bytes_max),
             ("metadata_bytes_max", self.metadata_bytes_max, Self::CEILING.metadata_bytes_max),
         ];
@@ -92,6 +97,12 @@ pub enum TooLarge {
         /// The limit in force.
         limit: usize,
     },
+    /// The encoded reply of a command with an idempotency key (`reply_bytes_max`). It was given up at the limit.
+    #[error("the reply has more than {limit} bytes (reply_bytes_max), too many to be remembered under its key")]
+    Reply {
+        /// The limit in force.
+        limit: usize,
+    },
     /// The number of events in one decision (`events_per_commit_max`).
     #[error("the decision has {actual} events, the limit is {limit} (events_per_commit_max): split the command")]
     EventsPerCommit {
@@ -112,6 +123,14 @@ pub enum TooLarge {
     #[error("the commit has at least {actual} bytes, the limit is {limit} (commit_bytes_max): split the command")]
     Commit {
         /// Its bytes so far, when it was given up.
+        actual: usize,
+        /// The limit in force.
+        limit: usize,
+    },
+    /// The number of commands in one bulk (`bulk_commands_max`).
+    #[error("the bulk has {actual} commands, the limit is {limit} (bulk_commands_max): split it")]
+    CommandsPerBulk {
+        /// How many.
         actual: usize,
         /// The limit in force.
         limit: usize,

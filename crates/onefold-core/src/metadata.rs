@@ -97,6 +97,12 @@ impl MetadataEntries {
     pub fn len(&self) -> usize {
         self.0.len()
     }
+
+    /// The memory they hold, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        let texts = self.0.iter().map(|(key, value)| key.capacity() + value.capacity()).sum::<usize>();
+        self.0.capacity() * size_of::<(String, String)>() + texts
+    }
 }
 
 /// Flags in front of the stored form.

@@ -2,9 +2,13 @@
 
 use bytes::Bytes;
 use onefold::journal::record::{self, EncodedExtras, PartPlace, RecordView};
-use onefold::journal::{Acknowledgement, Append, AppendPart, EncodedEvents, Session, WriterEpoch};
+use onefold::journal::{
+    Acknowledgement, Append, AppendPart, ClaimFact, DecidedClaims, EncodedEvents, KeyOutcome, KeyRecord, PartExtras,
+    RecordedExtras, Session, WriterEpoch,
+};
 use onefold::{
-    CodecId, CommitNumber, Event, ExpectedVersion, GlobalPosition, Limits, Metadata, StreamId, StreamVersion,
+    ClaimName, CodecId, CommitNumber, Event, ExpectedVersion, GlobalPosition, IdempotencyKey, Limits, Metadata,
+    StreamId, StreamVersion, Timestamp,
 };
 
 /// An event with a payload of any bytes.
@@ -17,10 +21,13 @@ enum Noted {
 /// Bytes that nobody of us wrote, as they are and with their checksums put right; and a commit made of them.
 pub(crate) fn record(data: &[u8]) {
     look_into(data);
-    let mut forged = data.to_vec();
-    if put_header_checksum_right(&mut forged) {
-        look_into(&forged);
+    for format in [1, 2] {
+        let mut forged = data.to_vec();
+        if put_header_checksum_right(&mut forged, format) {
+            look_into(&forged);
+        }
     }
+    let _ = RecordedExtras::decode(&Bytes::copy_from_slice(data));
     there_and_back(data);
 }
 
@@ -35,26 +42,29 @@ fn look_into(bytes: &[u8]) {
         events += u64::from(part.event_count);
         let Ok(taken) = view.take(&part, &source) else { continue };
         assert_eq!(taken.events().filter(Option::is_some).count(), part.event_count as usize);
+        assert!(taken.extras().is_some() && taken.last_version() == part.last_version());
         let _ = taken.metadata();
     }
     assert_eq!(view.event_count(), events);
+    let _ = view.last_position();
     let _ = view.to_commit(&source);
 }
 
 /// The header's checksum as docs/format.md draws it: of everything from 8 to the end of the part headers.
-fn put_header_checksum_right(bytes: &mut [u8]) -> bool {
+fn put_header_checksum_right(bytes: &mut [u8], format: u8) -> bool {
     let Ok(length) = u32::try_from(bytes.len()) else { return false };
     if length < 40 {
         return false;
     }
     bytes[..4].copy_from_slice(&length.to_le_bytes());
-    bytes[8..10].copy_from_slice(&[1, 1]);
+    bytes[8..10].copy_from_slice(&[format, 1]);
+    let fixed = if format == 2 { 34 } else { 30 };
     let mut end = 40;
     for _ in 0..u16::from_le_bytes([bytes[10], bytes[11]]) {
         let Some(&[type_len, id_len]) = bytes.get(end + 28..end + 30).and_then(|lengths| lengths.first_chunk()) else {
             return false;
         };
-        end += 30 + usize::from(type_len) + usize::from(id_len);
+        end += fixed + usize::from(type_len) + usize::from(id_len);
     }
     let Some(header) = bytes.get(8..end) else { return false };
     let crc = crc32c::crc32c(header);
@@ -68,37 +78,58 @@ fn there_and_back(data: &[u8]) {
     let size = content.len() / usize::from(parts % 4 + 1);
     let pieces: Vec<&[u8]> = content.chunks(size.max(1)).take(4).collect();
     let streams = (0..pieces.len()).map(|part| StreamId::new("fuzz", format!("f{part}")).expect("a good id"));
-    let parts = streams.zip(&pieces).map(|(stream, piece)| AppendPart {
+    // Half of the bytes that choose a number of parts choose extras, too.
+    let carried = |index: usize, piece: &[u8]| (parts & 4 != 0).then(|| extras(index, piece));
+    let all_parts = streams.zip(&pieces).enumerate().map(|(index, (stream, piece))| AppendPart {
         session: Session::new(stream, WriterEpoch::default(), ()),
         expected: ExpectedVersion::Any,
         events: events(piece),
-        extras: None,
+        extras: carried(index, piece).map(|extras| Box::new(PartExtras { claims: Vec::new(), key: extras.key })),
     });
     let mut metadata = Vec::new();
     Metadata::default().encode(&Limits::default(), &mut metadata).expect("no entries");
-    let append = Append { parts: parts.collect(), metadata, acknowledgement: Acknowledgement::from_fn(|_| ()) };
+    let append = Append { parts: all_parts.collect(), metadata, acknowledgement: Acknowledgement::from_fn(|_| ()) };
     let place = PartPlace { previous: CommitNumber::new(7), first_version: StreamVersion::new(9) };
     let places = vec![place; pieces.len()];
+    let mut decided = DecidedClaims::default();
+    for (index, piece) in pieces.iter().enumerate() {
+        let facts = carried(index, piece).map_or_else(Vec::new, |extras| extras.claims);
+        decided.facts.extend(facts.into_iter().map(|fact| (index, fact)));
+    }
+    let encoded = EncodedExtras::encode(&append, &decided);
     let mut bytes = Vec::new();
-    record::encode(
-        &append,
-        CommitNumber::new(42),
-        GlobalPosition::new(1_000),
-        &places,
-        &EncodedExtras::NONE,
-        &mut bytes,
-    );
-    assert_eq!(bytes.len(), record::encoded_len(&append, &EncodedExtras::NONE));
+    record::encode(&append, CommitNumber::new(42), GlobalPosition::new(1_000), &places, &encoded, &mut bytes);
+    assert_eq!(bytes.len(), record::encoded_len(&append, &encoded));
     let source = Bytes::from(bytes);
     let view = RecordView::parse(&source).expect("it was encoded");
     let commit = view.to_commit(&source).expect("it was encoded");
     assert_eq!((commit.number, commit.parts.len()), (CommitNumber::new(42), pieces.len()));
-    for ((_, part), piece) in commit.parts.iter().zip(&pieces) {
+    for (index, ((_, part), piece)) in commit.parts.iter().zip(&pieces).enumerate() {
+        assert_eq!(part.extras(), Some(carried(index, piece).unwrap_or_default()));
         let read: Vec<Noted> = part.events().map(|frame| frame.expect("whole").decode().expect("encoded")).collect();
         assert_eq!(read, noted(piece));
         assert_eq!(part.first_version, StreamVersion::new(9));
     }
     flipped(&source, data);
+}
+
+/// What a part carries beside its events, made of the bytes: facts of each kind, and a reply.
+fn extras(index: usize, piece: &[u8]) -> RecordedExtras {
+    let text: String = piece.iter().take(200).map(|byte| char::from(b' ' + byte % 95)).collect();
+    let claim = ClaimName::new("fuzz", format!("c{text}")).expect("a good name");
+    let stream = StreamId::new("fuzz", format!("s{text}")).expect("a good id");
+    let length = piece.len() as u64;
+    let expires_at = piece.len().is_multiple_of(2).then(|| Timestamp::from_micros(length));
+    let claims = [
+        ClaimFact::Taken { claim: claim.clone(), expires_at },
+        ClaimFact::Moved { claim: claim.clone(), to: stream, expires_at },
+        ClaimFact::Expired { claim: claim.clone(), since: CommitNumber::new(length) },
+        ClaimFact::Released { claim },
+    ];
+    let outcome = if index == 0 { KeyOutcome::Reply } else { KeyOutcome::Rejection };
+    let key = IdempotencyKey::new(format!("k{text}")).expect("a good key");
+    let key = KeyRecord { key, fingerprint: length.into(), outcome, codec: 1, reply: Bytes::copy_from_slice(piece) };
+    RecordedExtras { claims: claims.into_iter().take(piece.len() % 5).collect(), key: Some(key) }
 }
 
 /// One bit, chosen by the bytes, is changed: the commit is refused, or its length is another.

@@ -10,6 +10,7 @@
 //! What is on the [`SimulatedDisk`] survives; everything else is the journal's, and goes with it. It passes the conformance
 //! suite in fair weather and foul.
 
+mod claims;
 mod device;
 mod disk;
 mod state;
@@ -25,10 +26,10 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::stream;
 use onefold_core::journal::{
-    Append, CloseError, DurablePosition, FeedItem, Journal, JournalHealth, OpenError, OpenedSession, ReadError,
-    StreamChunk, StreamPage,
+    Append, ClaimPage, CloseError, DurablePosition, FeedItem, Journal, JournalHealth, OpenError, OpenedSession,
+    PinnedClaim, ReadError, StreamChunk, StreamPage,
 };
-use onefold_core::{Checkpoint, StreamId, StreamVersion};
+use onefold_core::{Checkpoint, ClaimName, Holder, StreamId, StreamVersion};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -112,7 +113,7 @@ impl SimulatedJournal {
             let mut state = self.0.state.lock();
             state.halted = true;
             state.closing = true;
-            state.crash(&self.0.disk)
+            state.crash(&self.0)
         };
         // Nobody is told; those who would be are gone as well.
         drop(lost);
@@ -172,6 +173,12 @@ impl Shared {
         }
     }
 
+    /// Takes as long as a read, and may fail as one does.
+    async fn look_up(&self) -> Result<(), ReadError> {
+        pause(self.pause(|weather| weather.read)).await;
+        self.state.lock().look_up()
+    }
+
     fn pause(&self, limit: impl Fn(&Weather) -> Duration) -> Duration {
         let mut state = self.state.lock();
         let limit = limit(&state.weather);
@@ -224,33 +231,58 @@ impl Journal for SimulatedJournal {
         stream: &StreamId,
         after: StreamVersion,
     ) -> BoxStream<'static, Result<StreamChunk, ReadError>> {
-        let read = (self.0.clone(), stream.clone(), Some(after));
-        Box::pin(stream::unfold(read, |(shared, stream, after)| async move {
-            let after = after?;
+        let read = (self.0.clone(), stream.clone(), Some(0));
+        Box::pin(stream::unfold(read, move |(shared, stream, read)| async move {
+            let read = read?;
             pause(shared.pause(|weather| weather.read)).await;
             let permitted = shared.state.lock().read(&stream);
             let commits_max = match permitted {
                 Ok(commits_max) => commits_max,
                 Err(error) => return Some((Err(error), (shared, stream, None))),
             };
-            let chunk = shared.disk.chunk(&stream, after, commits_max);
-            let after = chunk.parts.last()?.last_version();
-            Some((Ok(chunk), (shared, stream, Some(after))))
+            // By count, not by version: commits without events have none of their own.
+            let chunk = shared.disk.chunk(&stream, after, read, commits_max);
+            let read = read + chunk.parts.len();
+            (!chunk.parts.is_empty()).then_some((Ok(chunk), (shared, stream, Some(read))))
         }))
     }
 
     fn read_all(&self, after: &Checkpoint) -> BoxStream<'static, Result<FeedItem, ReadError>> {
-        let read = (self.0.disk.clone(), after.position());
-        Box::pin(stream::unfold(read, |(disk, after)| async move {
-            let item = disk.item(after)?;
-            let after = item.checkpoint().position();
-            Some((Ok(item), (disk, after)))
+        let disk = self.0.disk.clone();
+        let place = disk.place_beyond(after.position());
+        Box::pin(stream::unfold((disk, place), |(disk, place)| async move {
+            let item = disk.item(place)?;
+            Some((Ok(item), (disk, place + 1)))
         }))
     }
 
     fn streams(&self, page: StreamPage) -> BoxFuture<'static, Result<Vec<StreamId>, ReadError>> {
         let disk = self.0.disk.clone();
         Box::pin(async move { Ok(disk.streams(&page.aggregate_type, page.after.as_ref(), page.limit)) })
+    }
+
+    fn pin_claims(&self, names: Vec<ClaimName>) -> BoxFuture<'static, Result<Vec<PinnedClaim>, ReadError>> {
+        let shared = self.0.clone();
+        Box::pin(async move {
+            shared.look_up().await?;
+            Ok(names.into_iter().map(|name| claims::pin(shared.id, name, &shared.disk)).collect())
+        })
+    }
+
+    fn claim(&self, name: ClaimName) -> BoxFuture<'static, Result<Option<Holder>, ReadError>> {
+        let shared = self.0.clone();
+        Box::pin(async move {
+            shared.look_up().await?;
+            Ok(shared.disk.holder(&name))
+        })
+    }
+
+    fn claims(&self, page: ClaimPage) -> BoxFuture<'static, Result<Vec<(ClaimName, Holder)>, ReadError>> {
+        let shared = self.0.clone();
+        Box::pin(async move {
+            shared.look_up().await?;
+            Ok(shared.disk.claims(&page))
+        })
     }
 
     fn durable(&self) -> watch::Receiver<DurablePosition> {

@@ -32,6 +32,14 @@ pub enum Violation {
         /// What is wrong.
         reason: String,
     },
+    /// What the journal says of claims does not fit together: one had two holders.
+    #[error("P5: commit {commit}: {reason}")]
+    Claims {
+        /// The commit.
+        commit: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// Two commands ran on one instance at the same time.
     #[error("P4: {stream}: operation {second} was begun while {first} was running")]
     TwoAtOnce {

@@ -41,8 +41,6 @@ impl Simulated {
 }
 
 impl Subject for Simulated {
-    const HAS_EXTRAS: bool = false;
-
     async fn open(&self) -> Arc<dyn Journal> {
         let journal = SimulatedJournal::open(&self.disk, self.weather.clone(), Random::new(1));
         *self.journal.lock() = Some(journal.clone());

@@ -58,6 +58,7 @@ pub struct SledConfig {
     pub(crate) queue_appends_max: usize,
     pub(crate) queue_bytes_max: usize,
     pub(crate) overlay_bytes_max: usize,
+    pub(crate) unwritten_bytes_max: usize,
     pub(crate) dirty_heads_max: usize,
     pub(crate) checkpoint_bytes: usize,
     pub(crate) group_commits_max: usize,
@@ -96,6 +97,7 @@ impl SledConfig {
             queue_appends_max: 131_072,
             queue_bytes_max: 128 * MIB,
             overlay_bytes_max: 64 * MIB,
+            unwritten_bytes_max: 32 * MIB,
             dirty_heads_max: 262_144,
             checkpoint_bytes: 512 * MIB,
             group_commits_max: 8_192,
@@ -126,6 +128,9 @@ impl SledConfig {
         /// Bytes of durable commits that are not in sled yet at most; default 64 MiB. At the bound the writer waits for
         /// the applier, and appends for the writer.
         overlay_bytes_max: usize;
+        /// Bytes that sled was given and has not written to its file yet at most; default 32 MiB, at least 64 KiB. At the
+        /// bound the applier waits for sled.
+        unwritten_bytes_max: usize;
         /// Streams whose head changed since the last checkpoint at most; default 262,144, at least 1,024. Half of it
         /// starts a checkpoint; at the bound the writer waits for it.
         dirty_heads_max: usize;
@@ -182,6 +187,7 @@ impl SledConfig {
             ("queue_appends_max", self.queue_appends_max, 1),
             ("queue_bytes_max", self.queue_bytes_max, 1),
             ("overlay_bytes_max", self.overlay_bytes_max, 64 * KIB),
+            ("unwritten_bytes_max", self.unwritten_bytes_max, 64 * KIB),
             ("dirty_heads_max", self.dirty_heads_max, 1_024),
             ("checkpoint_bytes", self.checkpoint_bytes, self.segment_bytes),
             ("group_commits_max", self.group_commits_max, 1),

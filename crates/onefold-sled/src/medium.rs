@@ -42,6 +42,8 @@ pub enum Step {
     Place,
     /// Apply a batch to sled.
     Batch,
+    /// Wait until sled has written what it was given.
+    StoreWrite,
     /// Sync sled.
     StoreSync,
     /// Make the next segment ready.

@@ -22,6 +22,8 @@ pub(crate) struct Group {
     pub(crate) offsets: Vec<u32>,
     /// Where the last record ends.
     pub(crate) end: usize,
+    /// The memory that holds the bytes: more than they are, if they grew to their place.
+    pub(crate) held: usize,
 }
 
 impl Group {
@@ -37,7 +39,7 @@ impl Group {
     }
 
     fn weight(&self) -> usize {
-        self.bytes.len() + self.offsets.len() * 4 + GROUP_FIXED_BYTES
+        self.held.max(self.bytes.len()) + self.offsets.capacity() * 4 + GROUP_FIXED_BYTES
     }
 }
 

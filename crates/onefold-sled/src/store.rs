@@ -2,7 +2,8 @@
 //!
 //! Its defects and what is done here against them: `flush` does not sync, so a sync of our own handle of `db` follows it;
 //! its writes reach the disk in any order, so `db` is made synchronous, see [`write_order`]; errors can come as panics, so
-//! every call is caught; after a failure the handle is forgotten, because dropping it can hang.
+//! every call is caught; after a failure the handle is forgotten, because dropping it can hang; what it was given to write
+//! queues up in memory without a bound, so it is waited for after so many bytes.
 
 mod write_order;
 
@@ -10,7 +11,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,21 +45,29 @@ pub(crate) struct Store {
     timer: Arc<Timer>,
     medium: Arc<dyn Medium>,
     abandoned: AtomicBool,
+    /// Bytes of the batches since sled had written everything.
+    unwritten: AtomicUsize,
+    unwritten_bytes_max: usize,
     batches: AtomicU64,
     syncs: AtomicU64,
 }
 
 /// Writes that become visible, and durable, together.
 #[derive(Default)]
-pub(crate) struct StoreBatch(sled::Batch);
+pub(crate) struct StoreBatch {
+    batch: sled::Batch,
+    bytes: usize,
+}
 
 impl StoreBatch {
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
-        self.0.insert(key, value);
+        self.batch.insert(key, value);
+        self.bytes += key.len() + value.len();
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) {
-        self.0.remove(key);
+        self.batch.remove(key);
+        self.bytes += key.len();
     }
 }
 
@@ -85,6 +94,8 @@ impl Store {
             timer,
             medium: Arc::clone(&config.medium),
             abandoned: AtomicBool::new(false),
+            unwritten: AtomicUsize::new(0),
+            unwritten_bytes_max: config.unwritten_bytes_max,
             batches: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
         })
@@ -171,15 +182,31 @@ impl Store {
 
     /// Makes a batch visible. Not durable before [`sync`](Store::sync).
     pub(crate) fn apply(&self, batch: StoreBatch) -> Result<(), StoreError> {
+        let StoreBatch { batch, bytes } = batch;
         self.timed(|| {
             self.medium.before(Step::Batch)?;
-            Ok(guarded(|| self.db().apply_batch(batch.0))?)
+            Ok(guarded(|| self.db().apply_batch(batch))?)
         })?;
         Counters::add(&self.batches, 1);
         match self.order {
-            WriteOrder::File => Ok(()),
+            WriteOrder::File => self.keep_up(bytes),
             WriteOrder::Batches => self.sync(),
         }
+    }
+
+    /// Waits for sled when it was given too much to write. It hands its buffers to threads of its own and never waits for
+    /// them: where the disk is slower than what comes in, they would fill the memory.
+    fn keep_up(&self, bytes: usize) -> Result<(), StoreError> {
+        let unwritten = self.unwritten.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if unwritten < self.unwritten_bytes_max {
+            return Ok(());
+        }
+        self.timed(|| {
+            self.medium.before(Step::StoreWrite)?;
+            Ok(guarded(|| self.db().flush()).map(drop)?)
+        })?;
+        self.unwritten.store(0, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Makes all applied batches durable.
@@ -191,6 +218,7 @@ impl Store {
             // metadata. This is the sync.
             Ok(self.file.sync_data()?)
         })?;
+        self.unwritten.store(0, Ordering::Relaxed);
         Counters::add(&self.syncs, 1);
         Ok(())
     }

@@ -123,7 +123,7 @@ impl Writer {
         let end = bytes.len();
         let group = self.log.next_group();
         if self.shared.config.durability == Durability::Buffered {
-            self.publish(first, Bytes::copy_from_slice(&bytes), end, group);
+            self.publish(first, Bytes::copy_from_slice(&bytes), end, end, group);
             self.tell();
             return self.persist(&mut bytes, first, commits);
         }
@@ -132,7 +132,9 @@ impl Writer {
             // The watchdog gave up on this group and has answered for it.
             return Ok(());
         }
-        self.publish(first, Bytes::from(bytes), end, group);
+        let bytes = fitted(bytes);
+        let held = bytes.capacity();
+        self.publish(first, Bytes::from(bytes), end, held, group);
         self.tell();
         Ok(())
     }
@@ -159,12 +161,12 @@ impl Writer {
     }
 
     /// Shows the group to readers. The order is the guarantee.
-    fn publish(&mut self, first: u64, bytes: Bytes, end: usize, group: u64) {
+    fn publish(&mut self, first: u64, bytes: Bytes, end: usize, held: usize, group: u64) {
         let shared = &self.shared;
         let added = Added { bytes: bytes.len(), redo_bytes: group::room(bytes.len()) };
         let offsets = std::mem::take(&mut self.forming.offsets);
         // 1. The bytes, so that whoever learns of the commits finds them.
-        let held = shared.overlay.push(Arc::new(Group { first, bytes, offsets, end }));
+        let held = shared.overlay.push(Arc::new(Group { first, bytes, offsets, end, held }));
         // 2. The heads and claims that a checkpoint must save, before it can learn that the group is durable.
         shared.heads.add_dirty(&mut self.forming.dirty);
         shared.claims.add_dirty(&mut self.forming.dirty_claims);
@@ -188,4 +190,11 @@ impl Writer {
         std::mem::swap(&mut self.telling, &mut self.shared.flight.in_hand.lock().pending);
         self.telling.drain(..).for_each(Pending::tell);
     }
+}
+
+/// A group stays in memory until it is in sled. What was meant for a larger one is given back.
+fn fitted(bytes: Vec<u8>) -> Vec<u8> {
+    let wasted = bytes.capacity() - bytes.len();
+    // IMPORTANT: copied, not shrunk: allocators leave a smaller allocation where it was, with all its memory.
+    if wasted > bytes.capacity() / 4 { bytes.as_slice().to_vec() } else { bytes }
 }

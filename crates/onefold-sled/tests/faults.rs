@@ -286,17 +286,20 @@ async fn a_full_disk_at_a_new_segment_poisons() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_fails_poisons_and_reads_go_on() {
-    for fault in [Fault::Fail, Fault::Panic, Fault::Hang] {
+async fn a_batch_that_fails_or_is_not_written_poisons_and_reads_go_on() {
+    let faults = [Fault::Fail, Fault::Panic, Fault::Hang];
+    for (step, fault) in [Step::Batch, Step::StoreWrite].into_iter().flat_map(|step| faults.map(|fault| (step, fault)))
+    {
         let medium = Scripted::new();
         let (_temporary, _path, journal) = filled(&medium).await;
-        medium.break_step(Some((Step::Batch, fault)));
+        medium.break_step(Some((step, fault)));
         let opened = journal.open(&stream("a")).await.unwrap();
         let mut stored = 0u64;
         while append(&journal, &opened.session, stored.into(), &[&"x".repeat(10_000)]).await.is_ok() {
             stored += 1;
+            assert!(stored < 10_000, "{step:?} {fault:?} is not noticed");
         }
-        assert!(matches!(journal.health(), JournalHealth::Poisoned { .. }), "{fault:?}");
+        assert!(matches!(journal.health(), JournalHealth::Poisoned { .. }), "{step:?} {fault:?}");
         assert_eq!(texts(&journal, "a").await.len() as u64, stored);
         check_filled(&journal, 5, 20).await;
         assert!(journal.close().await.is_err());

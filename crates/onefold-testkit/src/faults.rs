@@ -55,7 +55,7 @@ use tokio::sync::watch;
 pub use self::gate::Gate;
 use self::line::{Entry, Line};
 use self::script::Script;
-pub use self::script::{AppendFault, Faults, OpenFault, ReadFault, When};
+pub use self::script::{AppendFault, Faults, Feed, OpenFault, ReadFault, When};
 
 /// A [`Journal`] in front of another, with [`Faults`]. Dropped, it answers what it holds back with
 /// [`AppendError::Unknown`].
@@ -183,8 +183,15 @@ impl Journal for FaultyJournal {
     }
 
     fn read_all(&self, after: &Checkpoint) -> BoxStream<'static, Result<FeedItem, ReadError>> {
-        let fault = self.script.lock().on_read(None);
-        faulty_read(fault, self.inner.read_all(after))
+        let (fault, bend) = {
+            let mut script = self.script.lock();
+            (script.on_read(None), script.bend_feed())
+        };
+        let items = faulty_read(fault, self.inner.read_all(after));
+        match bend {
+            Some(bend) => bend(items),
+            None => items,
+        }
     }
 
     fn streams(&self, page: StreamPage) -> BoxFuture<'static, Result<Vec<StreamId>, ReadError>> {

@@ -1,4 +1,10 @@
-//! Tests for what onefold is made of.
+//! Tests on onefold, and of what it is made of.
+//!
+//! For **your aggregates** there is [`Given`]: given these events, when this command, then those events and that reply, or a
+//! rejection. A service that depends on `onefold` adds this crate to its `[dev-dependencies]`; it knows nothing but
+//! `onefold-core`, so a test needs no runtime and no journal. The guide is `docs/guide/testing.md`.
+//!
+//! For **journals and runtimes**:
 //!
 //! * [`mod@conformance`]: the suite that every [`Journal`](onefold_core::journal::Journal) passes.
 //! * [`faults`]: any journal behind a script of failures, delays and silence.
@@ -6,8 +12,7 @@
 //! * [`seeds`] of random tests, and [clocks](ManualClock) that show what the test says.
 //! * [`TestEvent`] and functions to [append](append_one) and [read](read_events) with it.
 //!
-//! It is a development dependency of our own crates, by path, and knows nothing but `onefold-core`. A journal of your own
-//! is held to the contract in ten lines:
+//! A journal of your own is held to the contract in ten lines:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -35,6 +40,7 @@ mod clock;
 pub mod conformance;
 mod event;
 pub mod faults;
+pub mod given;
 pub mod history;
 mod reading;
 pub mod seeds;
@@ -43,5 +49,6 @@ mod writing;
 pub use claims::ClaimsByLog;
 pub use clock::{ManualClock, SimulatedClock};
 pub use event::TestEvent;
+pub use given::Given;
 pub use reading::{SeenCommit, SeenEvent, claims_by_log, read_events, read_feed, read_parts};
 pub use writing::{Pending, append_one, part, prepare, submit, submit_one, with_claims, with_key};

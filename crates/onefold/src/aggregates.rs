@@ -6,7 +6,8 @@ use std::sync::Arc;
 use onefold_core::{Aggregate, Handle, InvalidId, StreamId, StreamVersion};
 
 use crate::aggregate::kind::Kind;
-use crate::ask::{Ask, ReadState};
+use crate::ask::{Ask, AskAll, AskMany, ReadState};
+use crate::commands::Commands;
 use crate::events::EventStream;
 use crate::ids::IdStream;
 
@@ -33,6 +34,61 @@ impl<A: Aggregate> Aggregates<A> {
         C: Send + 'static,
     {
         Ask::new(self.kind.clone(), id.as_ref(), command)
+    }
+
+    /// Sends several commands to the aggregate `id`, which decides them in order, each on the state after those before it. Their
+    /// events land in one commit, or none of them does.
+    ///
+    /// The commands are a `Vec` or an array of one type, or a tuple of different ones; the replies come in the same form. If
+    /// one is rejected, or fails, nothing is stored, and [`BulkError`](crate::BulkError) tells which it was. A rejection speaks
+    /// of the state after the commands before it, which did not happen either.
+    ///
+    /// The commands share one id, one deadline and one entry of metadata, and `handler_timeout` is each one's own. No other
+    /// command comes in between. When one fails and events of others had been applied, the aggregate is rebuilt from its
+    /// journal before the next command, which costs a replay: what is likely to be rejected is better asked on its own first.
+    ///
+    /// A handler that waits in [`Context::durable`](onefold_core::Context::durable) for the commands before it in the bulk would
+    /// wait for ever: it is dropped, and the answer is `NotStored(NeverDurable)`.
+    ///
+    /// ```
+    /// # use onefold::*;
+    /// # async fn example<A, D, W>(accounts: Aggregates<A>, deposit: D, withdraw: W) -> Result<(), BulkError<A::Rejection>>
+    /// # where A: Handle<D> + Handle<W>, D: Send + 'static, W: Send + 'static {
+    /// let (deposited, withdrawn) = accounts.ask_all("ada", (deposit, withdraw)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ask_all<S: Commands<A>>(&self, id: impl AsRef<str>, commands: S) -> AskAll<A, S> {
+        AskAll::new(self.kind.clone(), id.as_ref(), commands)
+    }
+
+    /// Sends a command to each of many aggregates, at most `concurrency` of them at a time, and gives each answer its own:
+    /// what becomes of one command is nothing to the others.
+    ///
+    /// Commands to one aggregate take effect in the order in which they are given. A `concurrency` of 0 counts as 1, and one
+    /// beyond [`admitted_max`](crate::Config::admitted_max) as that.
+    ///
+    /// ```
+    /// # use onefold::*;
+    /// # async fn example<A: Handle<C>, C: Clone + Send + 'static>(accounts: Aggregates<A>, charge: C) {
+    /// let ids = ["ada", "bob", "eve"];
+    /// let answers = accounts.ask_many(ids.map(|id| (id, charge.clone())), 64).await;
+    /// assert_eq!(answers.len(), 3);
+    /// # }
+    /// ```
+    pub fn ask_many<C, K, S>(
+        &self,
+        commands: S,
+        concurrency: usize,
+    ) -> AskMany<impl Iterator<Item = Ask<A, C>> + use<A, C, K, S>>
+    where
+        A: Handle<C>,
+        C: Send + 'static,
+        K: AsRef<str>,
+        S: IntoIterator<Item = (K, C)>,
+    {
+        let (this, concurrency) = (self.clone(), concurrency.clamp(1, self.kind.shared.config.admitted_max));
+        AskMany::new(commands.into_iter().map(move |(id, command)| this.ask(id, command)), concurrency)
     }
 
     /// Looks at the state of the aggregate `id`: linearizable with its commands, and never ahead of what is durable. An

@@ -1,5 +1,7 @@
 //! The caller's side of a command: a hand-written future, `'static`, without a box of its own.
 
+mod all;
+mod many;
 mod policy;
 mod read;
 mod retry;
@@ -14,7 +16,11 @@ use std::time::Duration;
 
 use onefold_core::{CommandId, CorrelationId, ExpectedVersion, Handle, Merge, Metadata, Timestamp};
 use pin_project_lite::pin_project;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+pub use self::all::{AskAll, BulkError};
+pub use self::many::{AllAnswers, AskMany};
 pub use self::policy::{Jitter, RetryPolicy};
 pub use self::read::ReadState;
 use self::retry::Retry;
@@ -24,6 +30,52 @@ use crate::aggregate::kind::Kind;
 use crate::error::Error;
 use crate::receipt::{Answering, ReplyOnly, WithReceipt};
 use crate::runtime::shared::Shared;
+
+/// What can be told about any command until it is sent.
+macro_rules! terms {
+    () => {
+        /// Waits at most this long, from the first poll on. What the error says then tells whether the command may still land:
+        /// `NotStored` or `OutcomeUnknown`. Default: [`Config::deadline`](crate::Config::deadline).
+        pub fn deadline(mut self, limit: Duration) -> Self {
+            self.sending.limit = Some(limit);
+            self
+        }
+
+        /// Decides only if the aggregate is at this version; otherwise the answer is [`Error::Conflict`], surely nothing was
+        /// stored, and [`events(id, expected)`](crate::Aggregates::events) are what was missed.
+        pub fn expect_version(mut self, expected: impl Into<ExpectedVersion>) -> Self {
+            self.edit(|terms| terms.expected = expected.into());
+            self
+        }
+
+        /// Ties the command to a purpose. Default: that of the command being handled, when asked from inside a handler;
+        /// otherwise the command's own id.
+        pub fn correlation(mut self, correlation: CorrelationId) -> Self {
+            self.edit(|terms| terms.metadata.correlation_id = correlation);
+            self
+        }
+
+        /// Names the command that caused this one. Default: the command being handled, when asked from inside a handler.
+        pub fn causation(mut self, causation: CommandId) -> Self {
+            self.edit(|terms| terms.metadata.causation_id = Some(causation));
+            self
+        }
+
+        /// Adds an entry to the metadata, which is stored with the events.
+        pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+            self.edit(|terms| terms.metadata.entries.set(key, value));
+            self
+        }
+
+        /// Everything can be told until the first poll, which takes the future by value or pins it.
+        fn edit(&mut self, edit: impl FnOnce(&mut Terms)) {
+            if let Some(work) = &mut self.sending.work {
+                edit(&mut work.terms);
+            }
+        }
+    };
+}
+use terms;
 
 pin_project! {
     /// A command on its way; resolves to its reply, or to a receipt with it. See
@@ -57,19 +109,7 @@ impl<A: Handle<C>, C: Send + 'static> Ask<A, C> {
 }
 
 impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Ask<A, C, F> {
-    /// Waits at most this long, from the first poll on. What the error says then tells whether the command may still land:
-    /// `NotStored` or `OutcomeUnknown`. Default: [`Config::deadline`](crate::Config::deadline).
-    pub fn deadline(mut self, limit: Duration) -> Self {
-        self.sending.limit = Some(limit);
-        self
-    }
-
-    /// Decides only if the aggregate is at this version; otherwise the answer is [`Error::Conflict`], surely nothing was
-    /// stored, and [`events(id, expected)`](crate::Aggregates::events) are what was missed.
-    pub fn expect_version(mut self, expected: impl Into<ExpectedVersion>) -> Self {
-        self.edit(|terms| terms.expected = expected.into());
-        self
-    }
+    terms!();
 
     /// With a stale [`expect_version`](Ask::expect_version), looks at the events that were missed, and goes ahead if
     /// [`Merge::merges`] says that they do not speak against the command.
@@ -94,10 +134,12 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Ask<A, C, F> {
 
     /// Sends the command again when it surely was not stored and another attempt may help: after errors that are
     /// [retry safe](Error::is_retry_safe), but for those that this runtime will not get over, which are those of a poisoned
-    /// journal and of a shutdown. Never after [`Error::OutcomeUnknown`]: it may have happened.
+    /// journal and of a shutdown. After [`Error::OutcomeUnknown`], when it may have happened, only with an
+    /// [idempotency key](Ask::idempotency_key), by which the repeat is recognised.
     ///
     /// All attempts together have the one [`deadline`](Ask::deadline): what is left of it is the next one's, and there is
-    /// none when nothing would be left. The last error is returned as it is. Each retry is a `tracing` event,
+    /// none when nothing would be left. The last error is returned as it is; but if an earlier attempt was perhaps stored, and
+    /// the later ones did not come to a decision, that is `OutcomeUnknown` still. Each retry is a `tracing` event,
     /// `onefold.retry`. The command keeps its id; its place in the order of commands is that of the attempt that succeeds.
     ///
     /// ```
@@ -118,30 +160,35 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Ask<A, C, F> {
         self
     }
 
-    /// Ties the command to a purpose. Default: that of the command being handled, when asked from inside a handler;
-    /// otherwise the command's own id.
-    pub fn correlation(mut self, correlation: CorrelationId) -> Self {
-        self.edit(|terms| terms.metadata.correlation_id = correlation);
-        self
-    }
-
-    /// Names the command that caused this one. Default: the command being handled, when asked from inside a handler.
-    pub fn causation(mut self, causation: CommandId) -> Self {
-        self.edit(|terms| terms.metadata.causation_id = Some(causation));
-        self
-    }
-
-    /// Adds an entry to the metadata, which is stored with the events.
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.edit(|terms| terms.metadata.entries.set(key, value));
-        self
-    }
-
-    /// Everything can be told until the first poll, which takes the future by value or pins it.
-    fn edit(&mut self, edit: impl FnOnce(&mut Terms)) {
+    /// Gives the command a key of 1 to 255 bytes under which it may be sent again without a second effect: a repeat to the same
+    /// aggregate is answered with the original reply, also after a crash, for as long as
+    /// [`Config::idempotency_keys_min`](crate::Config::idempotency_keys_min) says. The key, a fingerprint of the command and
+    /// the encoded reply land in the same commit as the events. A rejection is not remembered: nothing happened, and a
+    /// repeat is decided anew; but see [`remember_rejection`](Ask::remember_rejection).
+    ///
+    /// The fingerprint is made of what the command tells serde. The same key with a different command is
+    /// [`Error::KeyReused`], a key that breaks the rules [`Error::InvalidKey`].
+    pub fn idempotency_key(mut self, key: impl AsRef<str>) -> Self
+    where
+        C: Serialize,
+        A::Reply: Serialize + DeserializeOwned,
+    {
         if let Some(work) = &mut self.sending.work {
-            edit(&mut work.terms);
+            work.give_key(key.as_ref());
         }
+        self
+    }
+
+    /// Remembers a rejection under the idempotency key as well: a repeat is rejected alike, whatever has happened since.
+    /// To be called after [`idempotency_key`](Ask::idempotency_key), without which it does nothing.
+    pub fn remember_rejection(mut self) -> Self
+    where
+        A::Rejection: Serialize + DeserializeOwned,
+    {
+        if let Some(work) = &mut self.sending.work {
+            work.remember_rejection();
+        }
+        self
     }
 }
 
@@ -151,6 +198,7 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Future for Ask<A, 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().sending.poll_with(cx, |shared, work, asking, now| {
             identify(&mut work.terms.metadata, shared, asking, now);
+            work.check_key()
         })
     }
 }

@@ -25,7 +25,7 @@ pub struct Config {
     pub handler_timeout: Duration,
     /// How long bringing back an instance may take. Default: 60 s. At the bound: `NotStored`, and the next command tries
     /// again. A replay longer than 10 ms leaves the processor to others while they are served: beside others it may take
-    /// several times as long as alone (on two workers four times, on eight no longer).
+    /// several times as long as alone (on two workers eight times, on sixteen no longer).
     pub recovery_timeout: Duration,
     /// How many instances replay at the same time; a permit is taken per chunk, in turn. At most four times as many streams
     /// are open for replay, each with a chunk read ahead. Default: 32. At the bound: recoveries wait.
@@ -50,6 +50,20 @@ pub struct Config {
     /// How many bytes admitted commands may take, by the size of their type and of the runtime's own record; those of one
     /// aggregate a sixteenth of it, or a single larger one. Default: 256 MiB. At the bound: `Overloaded`.
     pub admitted_bytes_max: usize,
+    /// How many of an aggregate's idempotency keys are remembered at least, the newest ones. A key is forgotten when it is
+    /// older than so many commands with keys *and* older than
+    /// [`idempotency_retention`](Config::idempotency_retention). Default: 1,024. Must be the same in every process that
+    /// opens the journal, or a repeat may find a key forgotten that another process would have found.
+    pub idempotency_keys_min: usize,
+    /// For how long an aggregate's idempotency keys are remembered at least, by the times of its commits. Default: 1 h.
+    pub idempotency_retention: Duration,
+    /// Memory for the idempotency keys of one aggregate at most, with their replies; counted as part of its weight. Default:
+    /// 64 MiB. At the bound: `Overloaded` for commands with a new key, until older keys may be forgotten; repeats are
+    /// answered. A key is never forgotten early.
+    pub idempotency_bytes_max: usize,
+    /// How many commands one [`ask_all`](crate::Aggregates::ask_all) may have. Their events together are bounded by
+    /// [`limits`](Config::limits), as those of any commit. Default: 1,024. At the bound: `TooLarge`.
+    pub bulk_commands_max: usize,
     /// How many missed events a command with a stale expected version is weighed against at most, when it asks for that by
     /// [`or_merge`](crate::Ask::or_merge). Default: 256. At the bound: `Conflict`.
     pub missed_events_max: usize,
@@ -86,6 +100,10 @@ impl Default for Config {
             admitted_per_aggregate_max: 4_096,
             admitted_max: 65_536,
             admitted_bytes_max: 256 * 1024 * 1024,
+            idempotency_keys_min: 1_024,
+            idempotency_retention: Duration::from_secs(3_600),
+            idempotency_bytes_max: 64 * 1024 * 1024,
+            bulk_commands_max: 1024,
             missed_events_max: 256,
             missed_bytes_max: 1024 * 1024,
             turn_commands_max: 64,
@@ -128,6 +146,9 @@ impl Config {
             ("resident_max", self.resident_max),
             ("residency_line_max", self.residency_line_max),
             ("admitted_per_aggregate_max", self.admitted_per_aggregate_max),
+            ("idempotency_keys_min", self.idempotency_keys_min),
+            ("idempotency_bytes_max", self.idempotency_bytes_max),
+            ("bulk_commands_max", self.bulk_commands_max),
             ("missed_events_max", self.missed_events_max),
             ("missed_bytes_max", self.missed_bytes_max),
             ("turn_commands_max", self.turn_commands_max as usize),

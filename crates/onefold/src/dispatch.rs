@@ -47,7 +47,7 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
     {
         return Err(Error::Quarantined(Box::new(quarantined)));
     }
-    let bytes = Call::<A, W>::bytes();
+    let bytes = shared.admission.cost(Call::<A, W>::bytes(&work));
     if let Err(refused) = shared.admission.admit(bytes) {
         let (bound, limit) = (refused.bound, refused.limit);
         return Err(Error::Overloaded { stream: stream()?, bound, limit });
@@ -79,6 +79,10 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
     let (accepted, is_new) = match found {
         Ok(Found::Used(accepted)) => (accepted, false),
         Ok(Found::New(accepted)) => (accepted, true),
+        Ok(Found::Ended) => {
+            shared.admission.release(bytes);
+            return Err(Error::not_stored(&stream()?, None, NotStoredReason::ShuttingDown));
+        }
         Err(error) => {
             shared.admission.release(bytes);
             return Err(error.into());

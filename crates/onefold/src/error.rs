@@ -1,10 +1,14 @@
 //! What a caller is told when there is no reply: was it stored, and is it safe to try again?
 
+mod key;
+
 use std::fmt;
 use std::time::Duration;
 
 use onefold_core::journal::{AppendError, EncodeError};
-use onefold_core::{ExpectedVersion, InvalidId, StreamId, StreamVersion, TooLarge};
+use onefold_core::{ExpectedVersion, InvalidId, InvalidKey, StreamId, StreamVersion, TooLarge};
+
+pub use self::key::AlreadyDone;
 
 /// Why a command has no reply. `R` is the aggregate's rejection.
 ///
@@ -13,9 +17,11 @@ use onefold_core::{ExpectedVersion, InvalidId, StreamId, StreamVersion, TooLarge
 /// | `InvalidId`, `TooLarge`, `Encode` | no | no |
 /// | `Rejected` | no | no |
 /// | `Conflict` | no | no |
-/// | `Overloaded`, `DiskLow`, `NotStored` | no | yes, but for a caught panic, re-entrance or what can't be read |
+/// | `InvalidKey`, `KeyReused`, `Unserializable` | no | no |
+/// | `AlreadyDone` | by the original command | no |
+/// | `Overloaded`, `DiskLow`, `NotStored` | no | yes, but for a caught panic, re-entrance, waiting for itself, or what can't be read |
 /// | `Quarantined` | no | no |
-/// | `OutcomeUnknown` | perhaps | no |
+/// | `OutcomeUnknown` | perhaps | only with an idempotency key |
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error<R> {
@@ -57,6 +63,26 @@ pub enum Error<R> {
         /// Where it is.
         actual: StreamVersion,
     },
+    /// The idempotency key breaks the rules.
+    #[error(transparent)]
+    InvalidKey(#[from] InvalidKey),
+    /// The command has an idempotency key and does not serialize, so it cannot be told from others under the same key.
+    #[error("the command does not serialize, which its idempotency key needs: {reason}")]
+    Unserializable {
+        /// What the command's `Serialize` says.
+        reason: String,
+    },
+    /// The idempotency key belongs to another command, which was answered already. Nothing was stored for this one.
+    #[error("{stream}: the idempotency key {key:?} belongs to a different command: take a new key for a new command")]
+    KeyReused {
+        /// The aggregate.
+        stream: StreamId,
+        /// The key.
+        key: Box<str>,
+    },
+    /// The command was answered already, but its original reply cannot be had.
+    #[error(transparent)]
+    AlreadyDone(Box<AlreadyDone>),
     /// A bound is reached. Try again a little later.
     #[error("{stream}: overloaded, {bound} is at its limit of {limit}: try again later")]
     Overloaded {
@@ -104,6 +130,14 @@ pub enum ErrorKind {
     Encode,
     /// [`Error::Conflict`]
     Conflict,
+    /// [`Error::InvalidKey`]
+    InvalidKey,
+    /// [`Error::Unserializable`]
+    Unserializable,
+    /// [`Error::KeyReused`]
+    KeyReused,
+    /// [`Error::AlreadyDone`]
+    AlreadyDone,
     /// [`Error::Overloaded`]
     Overloaded,
     /// [`Error::DiskLow`]
@@ -125,6 +159,10 @@ impl<R> Error<R> {
             Error::TooLarge { .. } => ErrorKind::TooLarge,
             Error::Encode { .. } => ErrorKind::Encode,
             Error::Conflict { .. } => ErrorKind::Conflict,
+            Error::InvalidKey(_) => ErrorKind::InvalidKey,
+            Error::Unserializable { .. } => ErrorKind::Unserializable,
+            Error::KeyReused { .. } => ErrorKind::KeyReused,
+            Error::AlreadyDone(_) => ErrorKind::AlreadyDone,
             Error::Overloaded { .. } => ErrorKind::Overloaded,
             Error::DiskLow { .. } => ErrorKind::DiskLow,
             Error::NotStored(_) => ErrorKind::NotStored,
@@ -138,8 +176,8 @@ impl<R> Error<R> {
         match self {
             Error::Overloaded { .. } | Error::DiskLow { .. } => true,
             Error::NotStored(error) => {
-                use NotStoredReason::{Panicked, Reentrant, Unreadable};
-                !matches!(error.reason, Panicked { .. } | Reentrant | Unreadable { .. })
+                use NotStoredReason::{NeverDurable, Panicked, Reentrant, Unreadable};
+                !matches!(error.reason, Panicked { .. } | Reentrant | NeverDurable | Unreadable { .. })
             }
             _ => false,
         }
@@ -243,6 +281,10 @@ pub enum NotStoredReason {
     /// The handler asked an aggregate that is waiting for this very call.
     #[error("the aggregate is waiting for this very call: it would never be answered")]
     Reentrant,
+    /// A handler inside of `ask_all` waited until everything before it is durable, the commands before it in the same
+    /// `ask_all` included, which become durable only together with it.
+    #[error("the handler waits for commands of its own bulk to be durable: it would never go on")]
+    NeverDurable,
     /// An earlier command of this aggregate could not be stored, or another runtime took the aggregate over.
     #[error("an earlier append failed or another runtime took over, so this decision was discarded: try again")]
     Superseded,

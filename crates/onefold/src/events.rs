@@ -80,24 +80,32 @@ impl<E: Event> EventStream<E> {
 
     /// Decodes one commit's events; those before a failure are still handed out.
     fn decode(&mut self, part: &RecordedPart) -> Result<(), EventsError> {
-        let malformed = |version| EventsError::Malformed { stream: self.stream.clone(), version };
-        let metadata = Arc::new(part.metadata().ok_or_else(|| malformed(part.first_version))?);
-        for (index, frame) in (0u64..).zip(part.events()) {
-            let version = part.first_version.plus(index);
-            if version <= self.after {
-                continue;
-            }
-            let frame = frame.ok_or_else(|| malformed(version))?;
-            let event = frame.decode::<E>().map_err(|error| {
-                let stream = self.stream.clone();
-                EventsError::Decode { stream, version, error }
-            })?;
-            let position = part.first_position.plus(index);
-            let (commit, metadata) = (part.commit, metadata.clone());
-            self.ready.push_back(RecordedEvent { version, position, commit, metadata, event });
-        }
-        Ok(())
+        let skip = self.after.get().saturating_add(1).saturating_sub(part.first_version.get());
+        decode_part(&self.stream, part, skip, |event| self.ready.push_back(event))
     }
+}
+
+/// Decodes the events of one part of a commit, but for the first `skip`. Those before a failure are handed out.
+pub(crate) fn decode_part<E: Event>(
+    stream: &StreamId,
+    part: &RecordedPart,
+    skip: u64,
+    mut each: impl FnMut(RecordedEvent<E>),
+) -> Result<(), EventsError> {
+    let malformed = |version| EventsError::Malformed { stream: stream.clone(), version };
+    let metadata = Arc::new(part.metadata().ok_or_else(|| malformed(part.first_version))?);
+    for (index, frame) in (0u64..).zip(part.events()).filter(|(index, _)| *index >= skip) {
+        let version = part.first_version.plus(index);
+        let frame = frame.ok_or_else(|| malformed(version))?;
+        let event = frame.decode::<E>().map_err(|error| {
+            let stream = stream.clone();
+            EventsError::Decode { stream, version, error }
+        })?;
+        let position = part.first_position.plus(index);
+        let (commit, metadata) = (part.commit, metadata.clone());
+        each(RecordedEvent { version, position, commit, metadata, event });
+    }
+    Ok(())
 }
 
 impl<E> Unpin for EventStream<E> {}

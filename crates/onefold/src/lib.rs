@@ -56,25 +56,35 @@ compile_error!(
 mod aggregate;
 mod aggregates;
 mod ask;
+mod commands;
 mod config;
 mod dispatch;
 mod error;
 mod events;
+#[cfg(all(test, onefold_shuttle))]
+mod exploration;
+mod fingerprint;
 mod ids;
 mod instant;
+mod keyed;
 mod receipt;
+mod report;
 mod runtime;
+mod scan;
 mod sync;
 mod telemetry;
 
 pub use aggregates::Aggregates;
-pub use ask::{Ask, Jitter, ReadState, RetryPolicy};
+pub use ask::{AllAnswers, Ask, AskAll, AskMany, BulkError, Jitter, ReadState, RetryPolicy};
+pub use commands::Commands;
 pub use config::{Config, ConfigError};
-pub use error::{Error, ErrorKind, NotStored, NotStoredReason, OutcomeUnknown, Quarantined};
+pub use error::{AlreadyDone, Error, ErrorKind, NotStored, NotStoredReason, OutcomeUnknown, Quarantined};
 pub use events::{EventStream, EventsError, RecordedEvent};
 pub use ids::IdStream;
 pub use receipt::{Answering, Receipt, ReplyOnly, WithReceipt};
+pub use report::{ExceptionReport, ReportError};
 pub use runtime::{Health, NotRegistered, Runtime, RuntimeBuilder, RuntimeStats, ShutdownReport, StartError};
+pub use scan::{Scan, ScanError, ScanStop, Scanned};
 
 pub use onefold_core::journal::{self, MemoryJournal};
 pub use onefold_core::*;

@@ -1,59 +1,36 @@
-//! The locks of the runtime, in one place, so that `shuttle` can explore every order in which threads take them.
+//! What decides which thread goes first, in one place: the runtime's locks, the registry's table, its tasks, and what belongs to
+//! a thread.
 //!
-//! Compiled with `--cfg onefold_shuttle` a lock is one of shuttle's, which lets another thread go first wherever it likes; see
-//! `aggregate/slot/exploration.rs`.
+//! Compiled with `--cfg onefold_shuttle` these are `shuttle`'s, which lets another thread go first wherever it likes; see
+//! `exploration.rs`.
+
+#[cfg(all(test, onefold_shuttle))]
+pub(crate) mod explored;
+
+#[cfg(all(test, onefold_shuttle))]
+pub(crate) use self::explored::{Entry, Mutex, Table, enter, spawn, thread_local};
 
 #[cfg(not(all(test, onefold_shuttle)))]
-pub(crate) use parking_lot::Mutex;
+pub(crate) use self::real::{Entry, Mutex, Table, enter, spawn, thread_local};
 
-#[cfg(all(test, onefold_shuttle))]
-pub(crate) use self::explored::Mutex;
-
-use tokio::runtime::Handle;
-
-/// Spawns a task of the runtime's own.
 #[cfg(not(all(test, onefold_shuttle)))]
-pub(crate) fn spawn(tokio: &Handle, task: impl Future<Output = ()> + Send + 'static) {
-    drop(tokio.spawn(task));
-}
+mod real {
+    use tokio::runtime::{EnterGuard, Handle};
 
-#[cfg(all(test, onefold_shuttle))]
-pub(crate) fn spawn(_: &Handle, task: impl Future<Output = ()> + Send + 'static) {
-    drop(shuttle::future::spawn(task));
-}
+    pub(crate) use dashmap::Entry;
+    pub(crate) use parking_lot::Mutex;
+    pub(crate) use std::thread_local;
 
-/// What a handler runs within. While shuttle explores, one thread plays all of them, and is within all along.
-#[cfg(not(all(test, onefold_shuttle)))]
-pub(crate) fn enter(tokio: &Handle) -> tokio::runtime::EnterGuard<'_> {
-    tokio.enter()
-}
+    /// A table that many threads read and change at once.
+    pub(crate) type Table<K, V> = dashmap::DashMap<K, V, ahash::RandomState>;
 
-#[cfg(all(test, onefold_shuttle))]
-pub(crate) fn enter(_: &Handle) {}
+    /// Spawns a task of the runtime's own.
+    pub(crate) fn spawn(tokio: &Handle, task: impl Future<Output = ()> + Send + 'static) {
+        drop(tokio.spawn(task));
+    }
 
-#[cfg(all(test, onefold_shuttle))]
-mod explored {
-    use shuttle::sync::{Mutex as Shuttled, MutexGuard, TryLockError};
-
-    /// One of shuttle's with the face of `parking_lot`'s.
-    #[derive(Default)]
-    pub(crate) struct Mutex<T>(Shuttled<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Mutex(Shuttled::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().expect("nobody panics with a lock")
-        }
-
-        pub(crate) fn is_locked(&self) -> bool {
-            matches!(self.0.try_lock(), Err(TryLockError::WouldBlock))
-        }
-
-        pub(crate) fn get_mut(&mut self) -> &mut T {
-            self.0.get_mut().expect("nobody panics with a lock")
-        }
+    /// What a handler runs within.
+    pub(crate) fn enter(tokio: &Handle) -> EnterGuard<'_> {
+        tokio.enter()
     }
 }

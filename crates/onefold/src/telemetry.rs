@@ -55,6 +55,11 @@ pub(crate) fn panicked(stream: &StreamId, stage: &'static str, message: &str) {
     tracing::error!(name: "onefold.panic", stream = %stream, stage, message, "panic caught, the instance is rebuilt");
 }
 
+/// A bulk failed after some of its events were applied; the instance is rebuilt.
+pub(crate) fn spoiled(stream: &StreamId) {
+    tracing::debug!(name: "onefold.spoiled", stream = %stream, "bulk failed midway, the instance is rebuilt");
+}
+
 /// An aggregate was quarantined.
 pub(crate) fn quarantined(stream: &StreamId, seconds: f64, reason: &str) {
     tracing::error!(name: "onefold.quarantine", stream = %stream, seconds, reason, "aggregate quarantined");

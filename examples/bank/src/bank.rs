@@ -8,6 +8,7 @@ use anyhow::ensure;
 use onefold::{Aggregates, Runtime, SledJournal};
 
 use crate::domain::{Account, Holder};
+use crate::owners::Review;
 
 /// How long closing waits for commands that are still on their way.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
@@ -18,7 +19,9 @@ pub struct Bank {
     runtime: Arc<Runtime>,
     accounts: Aggregates<Account>,
     holders: Aggregates<Holder>,
+    reviews: Aggregates<Review>,
     backups: PathBuf,
+    data: PathBuf,
 }
 
 impl Bank {
@@ -31,17 +34,24 @@ impl Bank {
         let directory = data.to_owned();
         // Opening reads the journal's tail and blocks meanwhile, which no async thread should.
         let journal = tokio::task::spawn_blocking(move || SledJournal::open(directory)).await?;
-        let runtime = Runtime::builder(journal?).aggregate::<Account>(()).aggregate::<Holder>(()).start().await?;
+        let builder = Runtime::builder(journal?).aggregate::<Account>(()).aggregate::<Holder>(());
+        let runtime = builder.aggregate::<Review>(()).start().await?;
         let (accounts, holders) = (runtime.aggregates::<Account>()?, runtime.aggregates::<Holder>()?);
-        let mut backups = data.canonicalize()?.into_os_string();
-        backups.push("-backups");
-        Ok(Bank { runtime: Arc::new(runtime), accounts, holders, backups: backups.into() })
+        let reviews = runtime.aggregates::<Review>()?;
+        let data = data.canonicalize()?;
+        let backups = beside(&data, "-backups");
+        Ok(Bank { runtime: Arc::new(runtime), accounts, holders, reviews, backups, data })
     }
 
     /// Puts backups into another directory than `<data>-backups`.
     #[must_use]
     pub fn with_backups(self, backups: PathBuf) -> Bank {
         Bank { backups, ..self }
+    }
+
+    /// The path beside the journal's directory that is called like it, with `suffix` behind.
+    pub fn beside(&self, suffix: &str) -> PathBuf {
+        beside(&self.data, suffix)
     }
 
     /// Where backups go.
@@ -68,6 +78,11 @@ impl Bank {
     /// The accounts' holders.
     pub fn holders(&self) -> &Aggregates<Holder> {
         &self.holders
+    }
+
+    /// The reviews of accounts.
+    pub fn reviews(&self) -> &Aggregates<Review> {
+        &self.reviews
     }
 
     /// The runtime under the accounts.
@@ -101,4 +116,10 @@ impl Bank {
         );
         Ok(report.journal?)
     }
+}
+
+fn beside(data: &Path, suffix: &str) -> PathBuf {
+    let mut name = data.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

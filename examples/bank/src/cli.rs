@@ -14,6 +14,7 @@ use onefold::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
 use crate::domain::{Account, Holder};
+use crate::owners::Review;
 use crate::scenario::Size;
 use crate::transfer::TransferError;
 use crate::{AccountError, Money};
@@ -33,6 +34,7 @@ Examples:
   bank deposit ada 100
   bank transfer ada bob 12.34
   bank history ada
+  bank check-owners --accounts-max 3
   bank serve --listen 127.0.0.1:7070
   bank journal verify
   bank journal show account/ada
@@ -50,6 +52,13 @@ The steps are separate commits, so two things can leave a transfer half done:
 * When the outcome of a step is unknown (the journal failed at that moment, or a deadline
   passed), nothing further is done: a refund of a deposit that did happen would make money
   out of nothing. The exit code is 4, and the message names the correlation id to look for.";
+
+const CHECK_OWNERS_HELP: &str = "\
+No account can see its owner's others, so anybody can open too many. This check looks at what
+happened since the last one and asks for a review of each account too many. Run it now and then.
+
+It stores how far it got when everything is done. A crash before that repeats the check: it finds
+the reviews that were asked for, and asks for none twice.";
 
 /// A bank of event-sourced accounts on onefold. Without a command it runs the demo.
 #[derive(Debug, Parser)]
@@ -139,6 +148,16 @@ enum AccountCommand {
     },
     /// Show all accounts
     List,
+    /// Check that nobody has too many accounts, and ask for a review of those that are too many
+    #[command(after_long_help = CHECK_OWNERS_HELP)]
+    CheckOwners {
+        /// How many accounts an owner may have
+        #[arg(long, default_value_t = 3, value_name = "COUNT")]
+        accounts_max: usize,
+        /// Where the check keeps how far it got [default: the journal's directory with -owners.json behind it]
+        #[arg(long, value_name = "FILE")]
+        progress: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Default, Args)]
@@ -194,7 +213,8 @@ async fn journal(data: Option<PathBuf>, arguments: Vec<OsString>) -> ExitCode {
         .journal_option("data")
         .default_journal(data.unwrap_or_else(|| commands::DEFAULT_DATA.into()))
         .aggregate::<Account>()
-        .aggregate::<Holder>();
+        .aggregate::<Holder>()
+        .aggregate::<Review>();
     // It blocks, which no async thread should.
     tokio::task::spawn_blocking(move || tool.run_from(arguments)).await.unwrap_or(ExitCode::FAILURE)
 }

@@ -36,6 +36,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use onefold::{Aggregates, Ask, Handle, Runtime, StreamVersion};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
@@ -148,7 +149,7 @@ async fn deposit(
     terms: Terms,
     Body(Amount { amount }): Body<Amount>,
 ) -> Result<Tagged<Balance>, Problem> {
-    let answer = answered(&app.accounts, &id, app.accounts.ask(&id, Deposit { amount }), &terms).await?;
+    let answer = answered(&app.accounts, &id, keyed(app.accounts.ask(&id, Deposit { amount }), &terms), &terms).await?;
     Ok(Balance::of(StatusCode::OK, id, answer.reply))
 }
 
@@ -158,7 +159,8 @@ async fn withdraw(
     terms: Terms,
     Body(Amount { amount }): Body<Amount>,
 ) -> Result<Tagged<Balance>, Problem> {
-    let answer = answered(&app.accounts, &id, app.accounts.ask(&id, Withdraw { amount }), &terms).await?;
+    let answer =
+        answered(&app.accounts, &id, keyed(app.accounts.ask(&id, Withdraw { amount }), &terms), &terms).await?;
     Ok(Balance::of(StatusCode::OK, id, answer.reply))
 }
 
@@ -200,6 +202,19 @@ async fn health(State(app): State<App>) -> (StatusCode, String) {
     let health = app.runtime.health();
     let status = if health.is_healthy() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, format!("{health:?}\n"))
+}
+
+/// Gives a command the client's idempotency key, if it sent one.
+fn keyed<A, C>(ask: Ask<A, C>, terms: &Terms) -> Ask<A, C>
+where
+    A: Handle<C>,
+    C: Serialize + Send + 'static,
+    A::Reply: Serialize + DeserializeOwned,
+{
+    match &terms.key {
+        Some(key) => ask.idempotency_key(key),
+        None => ask,
+    }
 }
 
 /// Asks on the client's terms; an error becomes the answer. The receipt tells the version for the `ETag`.

@@ -139,6 +139,22 @@ fn a_served_bank_is_locked_and_closes_on_sigterm() {
 }
 
 #[test]
+fn owners_with_too_many_accounts_are_found_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = &directory.path().join("bank");
+    for account in ["one", "two", "three"] {
+        answer(data, &format!("open {account} --owner Bob"));
+    }
+    let found = "three is account number 3 of Bob: a review is requested\n3 new events, 1 reviews requested\n";
+    assert_eq!(answer(data, "check-owners --accounts-max 2"), found);
+    assert!(directory.path().join("bank-owners.json").exists());
+    assert_eq!(answer(data, "check-owners --accounts-max 2"), "1 new events, 0 reviews requested\n");
+    assert!(answer(data, "journal show review/three").contains("three is account number 3 of Bob"));
+    let elsewhere = format!("check-owners --progress {}", directory.path().join("other.json").display());
+    assert_eq!(answer(data, &elsewhere), "4 new events, 0 reviews requested\n");
+}
+
+#[test]
 fn the_journal_is_looked_at_with_the_accounts_own_events() {
     let directory = tempfile::tempdir().unwrap();
     let data = &directory.path().join("bank");

@@ -141,3 +141,25 @@ fn of_two_clerks_with_the_same_form_one_wins() {
     }
     server.stop();
 }
+
+/// A client that does not know whether its deposit arrived sends it again, under the same key.
+#[test]
+fn deposit_sent_again_under_its_key_arrives_once() {
+    let server = Server::start();
+    server.post("/accounts/ada", OPEN);
+    let deposit = |headers: &[&str]| server.send("POST", "/accounts/ada/deposit", headers, ONE);
+    for _ in 0..3 {
+        assert_eq!(seen(&deposit(&["idempotency-key: order-1"])), (200, Some("\"2\""), Some(2)));
+    }
+    // What it was made on is checked when it happens, not when it is sent again.
+    let second = ["idempotency-key: order-2", "if-match: \"2\""];
+    for _ in 0..2 {
+        assert_eq!(seen(&deposit(&second)), (200, Some("\"3\""), Some(3)));
+    }
+    let reused = server.send("POST", "/accounts/ada/withdraw", &["idempotency-key: order-1"], ONE);
+    assert_eq!((reused.status, &reused.body["error"]), (422, &json!("KeyReused")));
+    let long = format!("idempotency-key: {}", "x".repeat(256));
+    assert_eq!(deposit(&[&long]).status, 400);
+    assert_eq!(server.get("/accounts/ada").body["balance"].as_str(), Some("2.00"));
+    server.stop();
+}

@@ -29,7 +29,7 @@ enum Command {
     Soak(soak::SoakOptions),
     /// Simulates the runtime in virtual time, by seed: crashes, faults, panics, callers who leave
     Simulate(simulate::SimulateOptions),
-    /// Breaks the runtime on purpose, one way after the other, and looks whether the simulation notices
+    /// Breaks the runtime on purpose, one way after the other, and looks whether anybody notices
     Mutations(mutations::MutationsOptions),
     /// The process that is attacked: a load on a journal
     #[command(hide = true)]

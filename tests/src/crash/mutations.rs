@@ -1,39 +1,77 @@
-//! `cargo crash mutations`: does the simulation notice when the runtime is broken? Each mutation is built into a copy of the
-//! repository, and simulated until it is caught.
+//! `cargo crash mutations`: does anybody notice when the runtime is broken? Each mutation is built into a copy of the
+//! repository, and hunted by the simulation or by the exploration until it is caught.
 
+mod explored;
 pub mod list;
+mod simulated;
+mod tree;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 
+use self::list::Mutation;
+use self::tree::Tree;
 use super::progress::Progress;
-use list::Mutation;
 
 /// `cargo crash mutations`.
 #[derive(Clone, Debug, Args)]
 pub struct MutationsOptions {
+    /// Only those that are hunted by this one
+    #[arg(long, value_enum)]
+    pub by: Option<Hunter>,
     /// Only those whose name contains this
     #[arg(long, default_value = "")]
     pub only: String,
-    /// How many seeds to run at most for each
+    /// How many seeds to simulate at most for each
     #[arg(long, default_value_t = 300)]
     pub seeds: u64,
-    /// How long to run each at most, in seconds; one that takes longer hangs, and counts as caught
+    /// How many orders to explore for each, in every test
+    #[arg(long, default_value_t = 2_000)]
+    pub orders: u64,
+    /// How long to simulate each at most, in seconds; one that takes longer hangs, and counts as caught
     #[arg(long, default_value_t = 120)]
     pub seconds: u64,
 }
 
-/// What is copied: all that the simulation is built of, and the manifests of the workspace.
-const COPIED: [&str; 6] = ["Cargo.toml", "Cargo.lock", "crates", "examples", "tests", "benches"];
+/// Who is to catch a mutation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Hunter {
+    /// The simulation: the whole runtime on one thread, by seed
+    Simulation,
+    /// The exploration: the slot and its neighbours on several threads, by order
+    Exploration,
+}
+
+impl Hunter {
+    /// Both.
+    pub const ALL: [Hunter; 2] = [Hunter::Simulation, Hunter::Exploration];
+
+    fn hunt(self, tree: &Tree, options: &MutationsOptions) -> anyhow::Result<Fate> {
+        match self {
+            Hunter::Simulation => simulated::hunt(tree, options),
+            Hunter::Exploration => explored::hunt(tree, options),
+        }
+    }
+}
+
+impl fmt::Display for Hunter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Hunter::Simulation => "simulation",
+            Hunter::Exploration => "exploration",
+        })
+    }
+}
 
 /// How a mutation fared.
 enum Fate {
+    /// By what.
     Caught(String),
     Missed,
 }
@@ -42,106 +80,52 @@ enum Fate {
 ///
 /// # Errors
 ///
-/// A mutation that does not fit the code, or does not build; the copy cannot be written.
+/// A mutation that does not fit the code, or does not build; a hunter that objects without any mutation; the copy cannot be
+/// written.
 pub fn run(options: &MutationsOptions) -> anyhow::Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("tests/ lies in the repository")?;
-    let chosen = list::all(root)?.into_iter().filter(|mutation| mutation.name.contains(&options.only));
-    let chosen: Vec<Mutation> = chosen.collect();
-    let scratch = root.join("target/mutations");
-    let tree = scratch.join("tree");
-    if tree.exists() {
-        fs::remove_dir_all(&tree)?;
+    let hunters: Vec<Hunter> = Hunter::ALL.into_iter().filter(|one| options.by.is_none_or(|by| by == *one)).collect();
+    let mut chosen: BTreeMap<Hunter, Vec<Mutation>> = BTreeMap::new();
+    for hunter in hunters {
+        let mut mutations = list::all(root, hunter)?;
+        mutations.retain(|mutation| mutation.name.contains(&options.only));
+        if !mutations.is_empty() {
+            chosen.insert(hunter, mutations);
+        }
     }
-    COPIED.iter().try_for_each(|part| copy(&root.join(part), &tree.join(part)))?;
-    let progress = Progress::new("mutations", chosen.len() as u64 + 1);
-    progress.say("none: must not be caught");
-    if let Fate::Caught(how) = simulate(&scratch, options)? {
-        anyhow::bail!("the simulation fails without any mutation: {how}");
-    }
-    progress.step(1);
-    let (mut table, mut missed) = (Table::new(), 0);
+    let tree = Tree::copy(root)?;
+    let count: usize = chosen.values().map(|mutations| mutations.len() + 1).sum();
+    let progress = Progress::new("mutations", count as u64);
+    let (mut table, mut caught, mut missed) = (Table::new(), 0, 0);
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["mutation", "what is broken", "result"]);
-    for mutation in chosen {
-        progress.say(mutation.name.clone());
-        let changes = mutation.changes(&tree)?;
-        for (file, _, after) in &changes {
-            fs::write(tree.join(file), after)?;
+    table.set_header(["mutation", "hunted by", "what is broken", "result"]);
+    for (hunter, mutations) in chosen {
+        progress.say(format!("none, by {hunter}: must not be caught"));
+        if let Fate::Caught(how) = hunter.hunt(&tree, options)? {
+            anyhow::bail!("the {hunter} objects without any mutation: {how}");
         }
-        let fate = simulate(&scratch, options).with_context(|| mutation.name.clone())?;
-        for (file, before, _) in &changes {
-            fs::write(tree.join(file), before)?;
-        }
-        let result = match fate {
-            Fate::Caught(how) => format!("caught: {how}"),
-            Fate::Missed => {
-                missed += 1;
-                "MISSED".to_owned()
-            }
-        };
-        table.add_row([mutation.name, mutation.title, result]);
         progress.step(1);
+        for mutation in mutations {
+            progress.say(format!("{}, by {hunter}", mutation.name));
+            let mutated = tree.mutate(&mutation)?;
+            let fate = hunter.hunt(&tree, options).with_context(|| mutation.name.clone())?;
+            mutated.undo()?;
+            let result = match fate {
+                Fate::Caught(how) => {
+                    caught += 1;
+                    format!("caught: {how}")
+                }
+                Fate::Missed => {
+                    missed += 1;
+                    "MISSED".to_owned()
+                }
+            };
+            table.add_row([mutation.name, hunter.to_string(), mutation.title, result]);
+            progress.step(1);
+        }
     }
     progress.finish();
     println!("{table}");
-    println!("{missed} missed");
+    println!("{caught} caught, {missed} missed");
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Builds the copy as it is, and simulates.
-fn simulate(scratch: &Path, options: &MutationsOptions) -> anyhow::Result<Fate> {
-    let target = scratch.join("build");
-    let built = Command::new("cargo")
-        .args(["build", "--quiet", "--package", "onefold-simulation", "--example", "simulate"])
-        .current_dir(scratch.join("tree"))
-        .env("CARGO_TARGET_DIR", &target)
-        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        // The harness itself is run by cargo, whose variables are not meant for this build.
-        .env_remove("CARGO_MANIFEST_DIR")
-        .output()?;
-    anyhow::ensure!(built.status.success(), "it does not build:\n{}", String::from_utf8_lossy(&built.stderr));
-    let told = scratch.join("told.txt");
-    let mut child = Command::new(program(&target))
-        .arg(options.seeds.to_string())
-        .stdout(fs::File::create(&told)?)
-        .stderr(Stdio::null())
-        .spawn()?;
-    let began = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if began.elapsed() > Duration::from_secs(options.seconds) {
-            child.kill()?;
-            child.wait()?;
-            return Ok(Fate::Caught("it hangs".to_owned()));
-        }
-        thread::sleep(Duration::from_millis(20));
-    };
-    if status.success() {
-        return Ok(Fate::Missed);
-    }
-    let told = fs::read_to_string(told)?;
-    let first = told.lines().find_map(|line| line.trim().strip_prefix("seed "));
-    Ok(Fate::Caught(first.map_or_else(|| status.to_string(), |first| format!("seed {first}"))))
-}
-
-fn program(target: &Path) -> PathBuf {
-    target.join("debug/examples/simulate")
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    if !from.is_dir() {
-        fs::create_dir_all(to.parent().unwrap_or(to))?;
-        return fs::copy(from, to).map(drop);
-    }
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        if entry.file_name() != "target" {
-            copy(&entry.path(), &to.join(entry.file_name()))?;
-        }
-    }
-    Ok(())
 }

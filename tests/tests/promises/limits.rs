@@ -11,6 +11,7 @@ fn small() -> Config {
         event_bytes_max: 100,
         events_per_commit_max: 4,
         claims_per_commit_max: 8,
+        reply_bytes_max: 100,
         commit_bytes_max: 300,
         metadata_bytes_max: 200,
     };

@@ -1,13 +1,15 @@
 //! P14: every bound of admission. Overload answers early, names the bound, and leaves nothing behind.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use onefold::{Aggregate, Config, Decision, Error};
-use onefold_testkit::faults::{Gate, OpenFault, When};
+use onefold_testkit::faults::{AppendFault, Gate, OpenFault, When};
 use tokio::task::JoinHandle;
 
-use crate::support::{Add, No, Seen, World, settle, stream};
+use crate::support::{Add, Happened, No, Seen, World, settle, stream};
 
 /// At most two per aggregate, 32 in all.
 fn tiny() -> Config {
@@ -133,6 +135,104 @@ async fn command_larger_than_the_share_goes_alone() {
         assert_eq!(answer.await.unwrap(), Ok(7));
     }
     world.end().await;
+}
+
+/// A command whose type is small, and which points to what is large.
+struct Parcel(Vec<u8>);
+
+impl onefold::Handle<Parcel> for crate::support::Tally {
+    type Reply = usize;
+
+    async fn handle(&self, Parcel(bytes): Parcel, _: &onefold::Context<Self>) -> Result<Decision<Self, usize>, No> {
+        Ok(self.reply(move |_| bytes.len()))
+    }
+
+    fn weight_of(Parcel(bytes): &Parcel) -> usize {
+        bytes.capacity()
+    }
+}
+
+/// P14: the bound in bytes counts what a waiting command points to, and the metadata that its caller gave it.
+#[tokio::test(start_paused = true)]
+async fn what_a_command_points_to_counts() {
+    let config = Config { admitted_bytes_max: 1024 * 1024, ..Config::default() };
+    let (world, faults) = World::faulty(config).await;
+    let gate = Gate::closed();
+    faults.open(When::always(), OpenFault::Hold(gate.clone()));
+    let parcel = || Parcel(vec![7; 8 * 1024]);
+    let heavy: Vec<_> = (0..9).map(|_| tokio::spawn(world.tallies.ask("heavy", parcel()))).collect();
+    settle().await;
+    assert_eq!(heavy.iter().filter(|ask| !ask.is_finished()).count(), 7, "7 of 8 KiB and a bit fit into 64 KiB");
+    assert_eq!(overloaded(world.tallies.ask("heavy", parcel()).await), ("admitted_bytes_max / 16", 64 * 1024));
+    let told: Vec<_> = (0..9)
+        .map(|_| tokio::spawn(world.tallies.ask("told", Add(1)).metadata("reason", "r".repeat(8 * 1024))))
+        .collect();
+    settle().await;
+    assert_eq!(told.iter().filter(|ask| !ask.is_finished()).count(), 7, "so do 7 with as much metadata");
+    gate.open();
+    let answered = join_all(heavy).await.into_iter().filter(|answer| *answer.as_ref().unwrap() == Ok(8 * 1024)).count();
+    assert_eq!(answered, 7);
+    assert_eq!(join_all(told).await.into_iter().filter(|answer| answer.as_ref().unwrap().is_ok()).count(), 7);
+    assert_eq!(world.runtime.stats().admitted, 0);
+    world.end().await;
+}
+
+/// P14: what weighs more than the whole bound takes all of it, and waits for nobody for ever: it goes when nothing else is
+/// admitted.
+#[tokio::test(start_paused = true)]
+async fn command_heavier_than_the_whole_bound_goes_alone() {
+    let config = Config { admitted_bytes_max: 64 * 1024, ..Config::default() };
+    let (world, faults) = World::faulty(config).await;
+    let gate = Gate::closed();
+    faults.open(When::always(), OpenFault::Hold(gate.clone()));
+    let alone = tokio::spawn(world.tallies.ask("a", Parcel(vec![7; 1024 * 1024])));
+    settle().await;
+    assert_eq!(overloaded(world.tallies.ask("b", Add(1)).await), ("admitted_bytes_max", 64 * 1024));
+    gate.open();
+    assert_eq!(alone.await.unwrap(), Ok(1024 * 1024));
+    assert!(world.tallies.ask("b", Add(1)).await.is_ok());
+    world.end().await;
+}
+
+/// P14: found by a profile of the heap in an overload. An append for which the journal had no room waited with its aggregate,
+/// one for each of them, and nobody counted their memory; and all of them were woken whenever there was room for one.
+#[tokio::test(start_paused = true)]
+async fn few_commands_are_decided_while_the_journal_has_no_room() {
+    let (world, faults) = World::faulty(Config::default()).await;
+    for id in 0..200 {
+        assert!(world.tallies.ask(&format!("t{id}"), Add(1)).await.is_ok());
+    }
+    faults.queue_max(1);
+    let gate = Gate::closed();
+    faults.append(When::nth(1), AppendFault::HoldAnswer(gate.clone()));
+    let decided = Arc::new(AtomicUsize::new(0));
+    let ask = |id| tokio::spawn(world.tallies.ask(&format!("t{id}"), Told(decided.clone())));
+    let asks: Vec<_> = (0..200).map(ask).collect();
+    settle().await;
+    // One is with the journal, one waited for room before anybody knew that there is none, 64 had a permit.
+    let before = decided.load(Ordering::Relaxed);
+    assert!((2..=67).contains(&before), "{before} of 200 were decided");
+    assert_eq!(world.tallies.read("new", |tally| tally.sum).await, Ok(0), "what stores nothing is served");
+    // Whoever waits undecided is still reached by its deadline, and then surely nothing is stored.
+    let late = world.tallies.ask("t150", Add(1)).deadline(Duration::from_millis(5)).await;
+    assert!(matches!(late, Err(Error::NotStored(_))), "{late:?}");
+    gate.open();
+    assert!(join_all(asks).await.into_iter().all(|answer| answer.unwrap().is_ok()));
+    assert_eq!(decided.load(Ordering::Relaxed), 200);
+    assert_eq!(world.runtime.stats().admitted, 0);
+    world.end().await;
+}
+
+/// Tells that it was decided, and stores something.
+struct Told(Arc<AtomicUsize>);
+
+impl onefold::Handle<Told> for crate::support::Tally {
+    type Reply = ();
+
+    async fn handle(&self, Told(decided): Told, _: &onefold::Context<Self>) -> Result<Decision<Self, ()>, No> {
+        decided.fetch_add(1, Ordering::Relaxed);
+        Ok(self.emit(Happened::Added { amount: 1 }))
+    }
 }
 
 /// P14: a refused or cancelled command gives its place back, however it ends.

@@ -18,11 +18,15 @@ pub(super) fn print(report: &NoisyNeighbourReport) {
         report.filesystem, machine.cores, machine.processor, machine.kernel
     );
     let header = ["neighbours beside", "p50", "p99", "p50 ×", "p99 ×", "within 10 %"];
-    println!("{}\n", report::table(&header, report.phases.iter().map(row)));
-    for phase in report.phases.iter().filter(|phase| phase.met.is_some() || phase.name == "hot") {
+    let quiet = [micros(report.quiet.p50_us), micros(report.quiet.p99_us)];
+    let quiet = ["nobody".to_owned()].into_iter().chain(quiet).chain(["1", "1", "–"].map(str::to_owned)).collect();
+    println!("{}\n", report::table(&header, std::iter::once(quiet).chain(report.phases.iter().map(row))));
+    for phase in report.phases.iter().filter(|phase| phase.has_target || phase.name == "hot") {
         println!("  {:<12}{}", phase.name, noise(phase, report));
     }
-    println!("  ×           the median of the rounds, against that of both quiet phases");
+    println!(
+        "  ×           against the quiet phases right before and behind (95 % of confidence): p50 round by round, p99 of all together"
+    );
     if report.failed > 0 {
         let first = report.first_failure.as_deref().unwrap_or("nothing");
         println!("  FAILED      {} commands to neighbours; the first said: {first}", number(report.failed));
@@ -31,17 +35,25 @@ pub(super) fn print(report: &NoisyNeighbourReport) {
 }
 
 fn row(phase: &PhaseReport) -> Vec<String> {
-    let verdict = match phase.met {
-        Some(true) => "met",
-        Some(false) => "SHORT",
-        None => "–",
+    let verdict = match (phase.has_target, phase.met) {
+        (true, Some(true)) => "met",
+        (true, Some(false)) => "SHORT",
+        (true, None) => "cannot be told",
+        (false, _) => "–",
     };
     let name = match phase.name {
-        quiet @ ("alone" | "alone, again") => quiet.to_owned(),
+        "alone, again" => "nobody, again".to_owned(),
         noise => format!("… a {noise} one"),
     };
-    let figures = [micros(phase.p50_us), micros(phase.p99_us), ratio(phase.p50_ratio), ratio(phase.p99_ratio)];
-    [name].into_iter().chain(figures).chain([verdict.to_owned()]).collect()
+    let estimate = |median, [low, high]: [f64; 2]| format!("{} ({low:.2} to {high:.2})", ratio(median));
+    vec![
+        name,
+        micros(phase.p50_us),
+        micros(phase.p99_us),
+        estimate(phase.p50_ratio, phase.p50_ratio_range),
+        estimate(phase.p99_ratio, phase.p99_ratio_range),
+        verdict.to_owned(),
+    ]
 }
 
 /// What the noise was, with what became of it.

@@ -57,7 +57,8 @@ fn print_rest<T>(listed: &Listed<T>, what: &str, output: &mut Output) -> io::Res
 pub(super) fn lost(report: &VerifyReport) -> (u64, u64) {
     report.losses().fold((0, 0), |(commits, positions), hole| {
         let of_hole = hole.last_commit.get() - hole.first_commit.get() + 1;
-        (commits + of_hole, positions + hole.last_position.get() - hole.first_position.get() + 1)
+        // Commits without events leave no position behind.
+        (commits + of_hole, positions + hole.last_position.get() + 1 - hole.first_position.get())
     })
 }
 
@@ -66,11 +67,11 @@ fn hole_in_words(hole: &Hole) -> String {
         true => format!("{what} {}", number(first)),
         false => format!("{what}s {} to {}", number(first), number(last)),
     };
-    format!(
-        "{}: {}",
-        range(hole.first_commit.get(), hole.last_commit.get(), "commit"),
-        range(hole.first_position.get(), hole.last_position.get(), "position")
-    )
+    let commits = range(hole.first_commit.get(), hole.last_commit.get(), "commit");
+    match hole.first_position > hole.last_position {
+        true => format!("{commits}: no events"),
+        false => format!("{commits}: {}", range(hole.first_position.get(), hole.last_position.get(), "position")),
+    }
 }
 
 /// How much was looked at.
@@ -85,8 +86,9 @@ pub(super) fn print_checked(report: &VerifyReport, output: &mut Output) -> io::R
         count(checked.blocks, "block"),
     ))?;
     output.line(format!(
-        "{}, {}, {} in {} of the redo log.",
+        "{}, {}, {}, {} in {} of the redo log.",
         count(checked.heads, "head"),
+        count(checked.claims, "claim"),
         if checked.index_entries == 1 {
             "1 index entry".to_owned()
         } else {
@@ -140,7 +142,7 @@ pub(super) fn to_json(report: &VerifyReport) -> Value {
         "checked": {
             "commits": checked.commits, "events": checked.events, "record_bytes": checked.record_bytes,
             "streams": checked.streams, "blocks": checked.blocks, "heads": checked.heads,
-            "index_entries": checked.index_entries,
+            "index_entries": checked.index_entries, "claims": checked.claims,
             "redo_segments": checked.redo_segments, "redo_groups": checked.redo_groups,
         },
         "problem_count": report.problems.count,

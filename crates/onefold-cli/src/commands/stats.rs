@@ -11,10 +11,11 @@ pub(super) fn run(inspector: &Inspector, output: &mut Output) -> Result<(), Fail
     let space = admin::space(inspector, &mut |progress| bar.show(progress))?;
     drop(bar);
     let end = inspector.end();
-    let kinds: [(&str, &str, SpaceOf); 5] = [
+    let kinds: [(&str, &str, SpaceOf); 6] = [
         ("blocks", "commits, in blocks", space.blocks),
         ("heads", "heads of streams", space.heads),
         ("index", "index of long streams", space.index),
+        ("claims", "claims", space.claims),
         ("marks", "marks", space.marks),
         ("redo", "redo log, segments", space.redo),
     ];

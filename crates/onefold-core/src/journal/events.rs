@@ -44,6 +44,35 @@ impl EncodedEvents {
         Ok(EncodedEvents { bytes, count, checksum })
     }
 
+    /// Encodes further events behind those that are here already, within the limits for all of them together.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`], as [`encode`](EncodedEvents::encode); then nothing has changed.
+    pub fn extend<E: Event>(&mut self, events: &[E], codec: CodecId, limits: &Limits) -> Result<(), EncodeError> {
+        let actual = self.count as usize + events.len();
+        if actual > limits.events_per_commit_max {
+            return Err(TooLarge::EventsPerCommit { actual, limit: limits.events_per_commit_max }.into());
+        }
+        let before = self.bytes.len();
+        let encoded = events.iter().try_for_each(|event| {
+            encode_event(event, codec, limits, &mut self.bytes)?;
+            match self.bytes.len() > limits.commit_bytes_max {
+                true => Err(TooLarge::Commit { actual: self.bytes.len(), limit: limits.commit_bytes_max }.into()),
+                false => Ok(()),
+            }
+        });
+        if encoded.is_err() {
+            self.bytes.truncate(before);
+            return encoded;
+        }
+        self.checksum = crc32c::crc32c_append(self.checksum, &self.bytes[before..]);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 65,536")]
+        let count = actual as u32;
+        self.count = count;
+        Ok(())
+    }
+
     /// The encoded bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -100,6 +129,12 @@ pub enum EncodeError {
     Codec {
         /// The event's name.
         event: &'static str,
+        /// What the codec says.
+        error: CodecError,
+    },
+    /// The codec cannot say the reply that an idempotency key is to remember.
+    #[error("the reply: {error}")]
+    Reply {
         /// What the codec says.
         error: CodecError,
     },
@@ -222,6 +257,30 @@ mod tests {
                 let most = frames.size_hint().1.unwrap();
                 assert!(frames.count() <= most, "{bytes:?} as {count} events");
             }
+        }
+    }
+
+    #[test]
+    fn events_encoded_one_by_one_are_those_encoded_at_once() {
+        let events = ["a", "bc", "def", "g"].map(Named);
+        let limits = Limits { events_per_commit_max: 4, ..Limits::default() };
+        let at_once = EncodedEvents::encode(&events, CodecId::Bincode, &limits).unwrap();
+        for cut in 0..=events.len() {
+            let mut grown = EncodedEvents::NONE;
+            for part in [&events[..cut], &[], &events[cut..]] {
+                grown.extend(part, CodecId::Bincode, &limits).unwrap();
+            }
+            assert_eq!(grown, at_once, "cut at {cut}");
+            let full = grown.clone();
+            assert!(matches!(
+                grown.extend(&[Named("h")], CodecId::Bincode, &limits),
+                Err(EncodeError::TooLarge(TooLarge::EventsPerCommit { actual: 5, limit: 4 }))
+            ));
+            let tight = Limits { commit_bytes_max: at_once.bytes().len() + 5, ..Limits::default() };
+            let too_large = grown.extend(&[Named("h")], CodecId::Bincode, &tight);
+            assert!(matches!(too_large, Err(EncodeError::TooLarge(TooLarge::Commit { .. }))));
+            assert!(grown.extend(&[Named("h"), Named("")], CodecId::Bincode, &Limits::default()).is_err());
+            assert_eq!(grown, full, "a refusal leaves no trace");
         }
     }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use onefold_core::journal::{DurablePosition, FeedItem, RecordedCommit, RecordedPart, StreamChunk};
-use onefold_core::{AggregateId, CommitNumber, GlobalPosition, StreamId, StreamVersion};
+use onefold_core::journal::{ClaimPage, DurablePosition, FeedItem, RecordedCommit, RecordedPart, StreamChunk};
+use onefold_core::{AggregateId, ClaimName, CommitNumber, GlobalPosition, Holder, StreamId, StreamVersion};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 /// The surface that a [`SimulatedJournal`](crate::SimulatedJournal) writes to. It outlives the journals that are opened on
 /// it. Clones are the same disk.
@@ -17,6 +18,7 @@ struct Contents {
     log: Vec<RecordedCommit>,
     position: GlobalPosition,
     streams: BTreeMap<StreamId, OnDisk>,
+    claims: BTreeMap<ClaimName, Holder>,
 }
 
 #[derive(Default)]
@@ -26,8 +28,21 @@ struct OnDisk {
     commits: Vec<usize>,
 }
 
-/// A part of a commit before it has its numbers: the stream, how many events, and their bytes.
-pub(super) type Part = (StreamId, u32, bytes::Bytes);
+/// A part of a commit before it has its numbers.
+pub(super) struct Part {
+    pub(super) stream: StreamId,
+    pub(super) event_count: u32,
+    pub(super) events: bytes::Bytes,
+    pub(super) extras: bytes::Bytes,
+}
+
+/// What an append stores.
+pub(super) struct Commit {
+    pub(super) parts: SmallVec<[Part; 1]>,
+    pub(super) metadata: bytes::Bytes,
+    /// The claims that it changes, in order, with their new holders.
+    pub(super) holders: Vec<(ClaimName, Option<Holder>)>,
+}
 
 impl SimulatedDisk {
     /// An empty one.
@@ -60,66 +75,94 @@ impl SimulatedDisk {
     }
 
     /// Makes a commit durable.
-    pub(super) fn store(&self, parts: &[Part], metadata: &bytes::Bytes) -> DurablePosition {
+    pub(super) fn store(&self, commit: Commit) -> DurablePosition {
         let mut contents = self.0.lock();
         let contents = &mut *contents;
         let (place, number) = (contents.log.len(), CommitNumber::new(contents.log.len() as u64 + 1));
+        let Commit { parts, metadata, holders } = commit;
         let mut recorded = Vec::with_capacity(parts.len());
-        for (stream, event_count, body) in parts {
+        for Part { stream, event_count, events, extras } in parts {
             let stored = contents.streams.entry(stream.clone()).or_default();
             let part = RecordedPart {
                 commit: number,
                 first_version: stored.version.next(),
                 first_position: contents.position.next(),
-                event_count: *event_count,
+                event_count,
                 metadata_bytes: metadata.clone(),
-                body: body.clone(),
-                extras_bytes: bytes::Bytes::new(),
+                body: events,
+                extras_bytes: extras,
             };
-            stored.version = stored.version.plus(u64::from(*event_count));
+            stored.version = stored.version.plus(u64::from(event_count));
             stored.commits.push(place);
-            contents.position = contents.position.plus(u64::from(*event_count));
-            recorded.push((stream.clone(), part));
+            contents.position = contents.position.plus(u64::from(event_count));
+            recorded.push((stream, part));
+        }
+        for (name, holder) in holders {
+            match holder {
+                Some(holder) => contents.claims.insert(name, holder),
+                None => contents.claims.remove(&name),
+            };
         }
         contents.log.push(RecordedCommit { number, parts: recorded });
         DurablePosition { commit: number, position: contents.position }
     }
 
-    pub(super) fn chunk(&self, stream: &StreamId, after: StreamVersion, commits_max: usize) -> StreamChunk {
+    /// The stream's commits beyond `after`, without the first `skip` of them.
+    pub(super) fn chunk(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        skip: usize,
+        commits_max: usize,
+    ) -> StreamChunk {
         let contents = self.0.lock();
         let Some(stored) = contents.streams.get(stream) else { return StreamChunk::default() };
         let part_of = |place: usize| {
             let part = contents.log[place].parts.iter().find(|(name, _)| name == stream);
             &part.expect("the index knows where a stream lies").1
         };
-        let from = stored.commits.partition_point(|place| part_of(*place).last_version() <= after);
+        let from = stored.commits.partition_point(|place| !part_of(*place).is_beyond(after));
         let mut bytes = 0;
         let fits = |place: &&usize| {
             let fits = bytes < CHUNK_BYTES_MAX;
-            bytes += part_of(**place).body.len();
+            bytes += part_of(**place).body.len() + part_of(**place).extras_bytes.len();
             fits
         };
-        let places = stored.commits[from..].iter().take(commits_max).take_while(fits);
+        let places = stored.commits[from..].iter().skip(skip).take(commits_max).take_while(fits);
         StreamChunk { parts: places.map(|place| part_of(*place).clone()).collect() }
     }
 
-    pub(super) fn item(&self, after: GlobalPosition) -> Option<FeedItem> {
-        let contents = self.0.lock();
-        let begins =
-            |commit: &RecordedCommit| commit.parts.first().is_some_and(|(_, part)| part.first_position > after);
-        let place = contents.log.partition_point(|commit| !begins(commit));
-        // The one before may reach beyond `after`: a position in the middle of a commit shows the commit again.
-        let ends = |commit: &RecordedCommit| {
-            commit.parts.last().map(|(_, part)| part.first_position.get() + u64::from(part.event_count) - 1)
+    /// The place of the first commit that a reading beyond `after` shows.
+    pub(super) fn place_beyond(&self, after: GlobalPosition) -> usize {
+        // It has an event beyond, or none and stands behind.
+        let is_beyond = |commit: &RecordedCommit| {
+            let events: u64 = commit.parts.iter().map(|(_, part)| u64::from(part.event_count)).sum();
+            let first = commit.parts.first().map_or(0, |(_, part)| part.first_position.get());
+            first + events.max(1) > after.get() + 1
         };
-        let reaches = |place: &usize| contents.log.get(*place).and_then(ends).is_some_and(|end| end > after.get());
-        let place = place.checked_sub(1).filter(reaches).unwrap_or(place);
-        contents.log.get(place).cloned().map(FeedItem::Commit)
+        self.0.lock().log.partition_point(|commit| !is_beyond(commit))
+    }
+
+    pub(super) fn item(&self, place: usize) -> Option<FeedItem> {
+        self.0.lock().log.get(place).cloned().map(FeedItem::Commit)
+    }
+
+    /// Who durably holds a claim.
+    pub fn holder(&self, name: &ClaimName) -> Option<Holder> {
+        self.0.lock().claims.get(name).cloned()
+    }
+
+    pub(super) fn claims(&self, page: &ClaimPage) -> Vec<(ClaimName, Holder)> {
+        let contents = self.0.lock();
+        let of_namespace = contents.claims.iter().filter(|(name, _)| name.namespace() == page.namespace);
+        let beyond = of_namespace.filter(|(name, _)| page.after.as_ref().is_none_or(|after| name.value() > &**after));
+        beyond.take(page.limit).map(|(name, holder)| (name.clone(), holder.clone())).collect()
     }
 
     pub(super) fn streams(&self, aggregate_type: &str, after: Option<&AggregateId>, limit: usize) -> Vec<StreamId> {
         let contents = self.0.lock();
-        let of_type = contents.streams.keys().filter(|stream| stream.aggregate_type() == aggregate_type);
+        let with_events = contents.streams.iter().filter(|(_, stored)| stored.version > StreamVersion::EMPTY);
+        let of_type = with_events.map(|(stream, _)| stream).filter(|stream| stream.aggregate_type() == aggregate_type);
         let beyond = of_type.filter(|stream| after.is_none_or(|after| stream.aggregate_id() > after.as_str()));
         beyond.take(limit).cloned().collect()
     }

@@ -17,7 +17,8 @@ use onefold_core::{StreamId, StreamVersion};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::disk::Part;
+use super::claims::{self, Decided};
+use super::disk::{Commit, Part};
 use super::{Boundary, Faults, Shared, Weather};
 use crate::Random;
 
@@ -29,8 +30,11 @@ pub(super) struct State {
     streams: Vec<Stream>,
     by_name: BTreeMap<StreamId, usize>,
     queue: VecDeque<Entry>,
-    /// Written, and not synced.
+    /// Written, and not synced; and what claims will be with it.
     written: Vec<Written>,
+    written_claims: claims::Written,
+    /// Commits that are to land while a group is written: they do when it is synced.
+    landing: Vec<Append>,
     /// Of a sync that failed: what will be there when the disk is opened anew.
     survivors: Vec<Commit>,
     /// Answers on their way, and commits that land later, by when they are due.
@@ -77,6 +81,7 @@ struct Entry {
 struct Written {
     append: Append,
     fate: Fate,
+    decided: Decided,
 }
 
 enum Fate {
@@ -94,6 +99,12 @@ enum Fate {
     },
 }
 
+impl Fate {
+    fn is_stored(&self) -> bool {
+        matches!(self, Fate::Stored | Fate::Unknown { stored: true } | Fate::Unanswered { stored: true })
+    }
+}
+
 enum Due {
     Answer(SmallVec<[usize; 1]>, Answer),
     Landing(Append),
@@ -101,9 +112,6 @@ enum Due {
 
 /// An answer that is due: whom to tell what.
 pub(super) type Answer = (Acknowledgement, AppendOutcome);
-
-/// What an append stores.
-type Commit = (SmallVec<[Part; 1]>, Bytes);
 
 /// As good as never: longer than any simulation, and still a time that timers know.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
@@ -118,6 +126,8 @@ impl State {
             by_name: BTreeMap::new(),
             queue: VecDeque::new(),
             written: Vec::new(),
+            written_claims: claims::Written::default(),
+            landing: Vec::new(),
             survivors: Vec::new(),
             line: BTreeMap::new(),
             next_due: 0,
@@ -193,6 +203,15 @@ impl State {
         Ok(usize::try_from(self.random.between(1, most)).unwrap_or(1))
     }
 
+    /// Whether a look-up of claims may be answered.
+    pub(super) fn look_up(&mut self) -> Result<(), ReadError> {
+        if self.random.chance(self.weather.failed_read) {
+            self.faults.reads += 1;
+            return Err(ReadError::Storage { reason: "simulated: the storage does not answer".into() });
+        }
+        Ok(())
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.queue.len() >= self.weather.queue_max && !self.closing && self.poison.is_none()
     }
@@ -208,10 +227,7 @@ impl State {
             (Some(reason), ..) => Some(AppendError::Poisoned { reason: reason.clone() }),
             (None, true, _) => Some(AppendError::ShuttingDown),
             (None, false, Some(part)) => Some(AppendError::Superseded { stream: part.stream().clone() }),
-            (None, false, None) => {
-                let extras = append.parts.iter().any(|part| part.has_extras());
-                extras.then_some(AppendError::Unsupported { what: "extras" })
-            }
+            (None, false, None) => None,
         };
         self.count(&append, shared, 1);
         self.queue.push_back(Entry { append, refused });
@@ -255,20 +271,23 @@ fn state_of<'a>(session: &'a Session, shared: &Shared) -> Option<&'a SessionStat
     session.state::<SessionState>().filter(|state| state.journal == shared.id)
 }
 
-fn commit_of(append: &Append) -> Commit {
-    let parts = append.parts.iter().filter(|part| !part.events.is_empty());
-    let parts =
-        parts.map(|part| (part.stream().clone(), part.events.count(), Bytes::copy_from_slice(part.events.bytes())));
-    (parts.collect(), Bytes::copy_from_slice(&append.metadata))
+fn commit_of(append: &Append, decided: Decided) -> Commit {
+    let parts = append.parts.iter().enumerate().filter(|(_, part)| part.is_recorded());
+    let parts = parts.map(|(index, part)| Part {
+        stream: part.stream().clone(),
+        event_count: part.events.count(),
+        events: Bytes::copy_from_slice(part.events.bytes()),
+        extras: Bytes::copy_from_slice(decided.extras.of(index)),
+    });
+    Commit { parts: parts.collect(), metadata: Bytes::copy_from_slice(&append.metadata), holders: decided.holders }
 }
 
 /// Makes an append durable, and shows it.
-fn store(append: &Append, shared: &Shared) -> DurablePosition {
+fn store(append: &Append, decided: Decided, shared: &Shared) -> DurablePosition {
     if append.is_barrier() {
         return shared.disk.end();
     }
-    let (parts, metadata) = commit_of(append);
-    let end = shared.disk.store(&parts, &metadata);
+    let end = shared.disk.store(commit_of(append, decided));
     shared.durable.send_replace(end);
     end
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use onefold::{Aggregate, StreamId, StreamVersion};
+use onefold_testkit::ClaimsByLog;
 use onefold_testkit::history::{Report, StoredEvent, operation_in_metadata};
 
 use super::World;
@@ -14,6 +15,7 @@ pub(super) fn judge<A: Aggregate>(world: &World<A>) -> Result<Report, Violation>
     let mut stored = Vec::new();
     let mut digests: BTreeMap<StreamId, Vec<u64>> = BTreeMap::new();
     let mut position = 0;
+    let mut claims = ClaimsByLog::default();
     for (commit, number) in world.disk.commits().into_iter().zip(1u64..) {
         let wrong = |reason| Violation::Numbers { commit: number, reason };
         if commit.number.get() != number {
@@ -24,6 +26,9 @@ pub(super) fn judge<A: Aggregate>(world: &World<A>) -> Result<Report, Violation>
                 return Err(wrong(format!("position {} follows {position}", part.first_position)));
             }
             position += u64::from(part.event_count);
+            let wrong = |reason| Violation::Claims { commit: number, reason };
+            let extras = part.extras().ok_or_else(|| wrong("its extras do not parse".to_owned()))?;
+            claims.note(commit.number, &stream, &extras).map_err(wrong)?;
             let operation = operation_in_metadata(&part);
             let digests = digests.entry(stream.clone()).or_insert_with(|| vec![0]);
             for (frame, index) in part.events().zip(0u64..) {

@@ -159,6 +159,7 @@ impl Forming {
             if length > RECORD_BYTES_MAX {
                 return Err(AppendError::Unavailable { reason: format!("{length} bytes are too many").into() });
             }
+            self.make_room(length);
             self.commit += 1;
             self.offsets.push(self.bytes.len() as u32);
             let first = GlobalPosition::new(self.position + 1);
@@ -171,6 +172,13 @@ impl Forming {
             }
         }
         Ok(Appended { commit: CommitNumber::new(self.commit), position: GlobalPosition::new(self.position) })
+    }
+
+    /// Makes room for a record. A quarter at a time: what a group does not use is held until the group is in sled.
+    fn make_room(&mut self, length: usize) {
+        if self.bytes.capacity() - self.bytes.len() < length {
+            self.bytes.reserve_exact(length.max(self.bytes.len() / 4));
+        }
     }
 
     fn advance(&mut self, part: &AppendPart) {

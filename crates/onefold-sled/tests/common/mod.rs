@@ -50,7 +50,11 @@ pub(crate) fn dir() -> (TempDir, PathBuf) {
 
 /// Small segments, so that little data makes much happen.
 pub(crate) fn small(path: &Path) -> SledConfig {
-    SledJournal::builder(path).segment_bytes(64 << 10).checkpoint_bytes(256 << 10).free_space_reserve_bytes(0)
+    SledJournal::builder(path)
+        .segment_bytes(64 << 10)
+        .checkpoint_bytes(256 << 10)
+        .unwritten_bytes_max(128 << 10)
+        .free_space_reserve_bytes(0)
 }
 
 pub(crate) fn stream(id: impl std::fmt::Display) -> StreamId {

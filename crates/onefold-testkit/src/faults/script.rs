@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_core::stream::BoxStream;
 use onefold_core::StreamId;
-use onefold_core::journal::{Append, AppendError, OpenError, ReadError};
+use onefold_core::journal::{Append, AppendError, FeedItem, OpenError, ReadError};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -159,6 +160,12 @@ impl Faults {
         self.script.lock().claims.push((when, fault));
     }
 
+    /// From now on every read of the global feed shows what `bend` makes of it: something else, more, less, or later. For what
+    /// no healthy journal says, such as commits that were removed.
+    pub fn bend_feed(&self, bend: impl Fn(Feed) -> Feed + Send + Sync + 'static) {
+        self.script.lock().bend_feed = Some(Arc::new(bend));
+    }
+
     /// Poisons the journal from now on: appends and openings answer `Poisoned`, reads go on.
     pub fn poison(&self, reason: &str) {
         self.script.lock().poison.get_or_insert_with(|| reason.into());
@@ -197,6 +204,11 @@ impl Faults {
     }
 }
 
+/// The global feed, as [`Journal::read_all`](onefold_core::journal::Journal::read_all) gives it.
+pub type Feed = BoxStream<'static, Result<FeedItem, ReadError>>;
+
+pub(super) type BendFeed = Arc<dyn Fn(Feed) -> Feed + Send + Sync>;
+
 /// What is scripted.
 #[derive(Clone, Default)]
 pub(super) struct Script {
@@ -204,6 +216,7 @@ pub(super) struct Script {
     opens: Vec<(When, OpenFault)>,
     reads: Vec<(When, ReadFault)>,
     claims: Vec<(When, ReadFault)>,
+    bend_feed: Option<BendFeed>,
     poison: Option<Arc<str>>,
     queue_max: Option<usize>,
     capacity_delay: Option<Duration>,
@@ -225,6 +238,10 @@ impl Script {
 
     pub(super) fn on_claims(&mut self) -> Option<ReadFault> {
         pick(&mut self.claims, |_| false)
+    }
+
+    pub(super) fn bend_feed(&self) -> Option<BendFeed> {
+        self.bend_feed.clone()
     }
 
     pub(super) fn poison(&self) -> Option<Arc<str>> {

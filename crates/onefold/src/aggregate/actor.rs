@@ -37,12 +37,8 @@ pub(crate) fn spawn<A: Aggregate>(slot: Arc<Slot<A>>) {
 #[cfg(all(test, onefold_shuttle))]
 pub(crate) fn spawn<A: Aggregate>(slot: Arc<Slot<A>>) {
     let tokio = slot.shared.tokio.clone();
-    crate::sync::spawn(&tokio, async move {
-        match slot.kind() {
-            Some(kind) => Box::pin(serving::live(kind, slot)).await,
-            None => slot.abandon(&NotStoredReason::ShuttingDown),
-        }
-    });
+    let mut life = Life(Some(slot));
+    crate::sync::spawn(&tokio, async move { life.live().await });
 }
 
 #[cfg_attr(all(test, onefold_shuttle), expect(dead_code, reason = "ractor is not used while shuttle explores"))]
@@ -58,8 +54,18 @@ impl ractor::Message for Run {}
 /// Taken by the first and only `Run`. Dropped before, because the tokio runtime has ended, it answers those who wait.
 ///
 /// A single pointer: ractor's future holds room for it several times, for as long as the aggregate is in memory.
-#[cfg_attr(all(test, onefold_shuttle), expect(dead_code, reason = "ractor is not used while shuttle explores"))]
 struct Life<A: Aggregate>(Option<Arc<Slot<A>>>);
+
+impl<A: Aggregate> Life<A> {
+    async fn live(&mut self) {
+        let Some(slot) = self.0.take() else { return };
+        match slot.kind() {
+            // Boxed, because ractor moves this future through several of its own, each with room for it.
+            Some(kind) => Box::pin(serving::live(kind, slot)).await,
+            None => slot.abandon(&NotStoredReason::ShuttingDown),
+        }
+    }
+}
 
 impl<A: Aggregate> Drop for Life<A> {
     fn drop(&mut self) {
@@ -80,13 +86,7 @@ impl<A: Aggregate> Actor for Incarnation<A> {
     }
 
     async fn handle(&self, myself: ActorRef<Run>, _: Run, life: &mut Self::State) -> Result<(), ActorProcessingErr> {
-        if let Some(slot) = life.0.take() {
-            match slot.kind() {
-                // Boxed, because ractor moves this future through several of its own, each with room for it.
-                Some(kind) => Box::pin(serving::live(kind, slot)).await,
-                None => slot.abandon(&NotStoredReason::ShuttingDown),
-            }
-        }
+        life.live().await;
         myself.drain()?;
         Ok(())
     }

@@ -58,12 +58,15 @@ pub(crate) struct Submitted {
     pub(crate) after: StreamVersion,
     /// Whether everything before was durable already, so that telling `after` tells nothing else.
     pub(crate) settled: bool,
+    /// Whether there is something to store. A read, a rejection and a decision without events store nothing, unless they
+    /// are remembered under a key.
+    pub(crate) stores: bool,
 }
 
 impl Submitted {
-    /// Whether there are events to store. A read, a rejection and a decision without events surely store nothing.
-    fn stores(self) -> bool {
-        self.after > self.before
+    /// An answer that stores nothing, at `version`.
+    pub(crate) fn nothing(version: StreamVersion, settled: bool) -> Self {
+        Submitted { before: version, after: version, settled, stores: false }
     }
 }
 
@@ -107,9 +110,9 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         Call { slot, deadline, chain, is_husk: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
-    /// The bytes a call of this type occupies.
-    pub(crate) fn bytes() -> u32 {
-        u32::try_from(size_of::<Self>()).unwrap_or(u32::MAX)
+    /// The bytes that a call occupies with this work in it.
+    pub(crate) fn bytes(work: &W) -> usize {
+        size_of::<Self>().saturating_add(work.heap_bytes())
     }
 
     /// The caller's side: the answer, when it is there.
@@ -139,7 +142,7 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
             }
             Phase::Submitted(held) => {
                 state.phase = Phase::Submitted(held);
-                if !state.submitted.stores() {
+                if !state.submitted.stores {
                     return Err(Error::not_stored(stream, None, reason));
                 }
                 let version = state.submitted.settled.then_some(state.submitted.after);
@@ -323,7 +326,7 @@ impl<A: Aggregate, W: Work<A>> Release for Call<A, W> {
             crate::telemetry::append_failed(&self.slot.stream, &error);
             let submitted = self.state.lock().submitted;
             let version = |version| was_sound.then_some(version);
-            match submitted.stores() && !error.surely_not_stored() {
+            match submitted.stores && !error.surely_not_stored() {
                 true => Error::unknown_append(&self.slot.stream, version(submitted.after), error),
                 false => Error::from_append(&self.slot.stream, version(submitted.before), error),
             }

@@ -3,22 +3,30 @@
 //! A failure up to encoding costs nothing but itself. From applying on the state is ahead of the journal; a panic there
 //! discards it, before anything was handed to the journal.
 
+mod bulk;
 mod missed;
+mod remembering;
 mod supervised;
 
 use std::future::Future;
 use std::marker::PhantomData;
 
-use onefold_core::journal::{Appended, EncodeError, EncodedEvents};
-use onefold_core::{Aggregate, ExpectedVersion, Handle, Metadata, StreamVersion};
+use onefold_core::journal::{Appended, EncodeError, EncodedEvents, PartExtras};
+use onefold_core::{Aggregate, ExpectedVersion, Handle, Limits, Metadata, StreamVersion, TooLarge};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) use self::bulk::{Bulk, Deciding, Progress, Stop};
 pub(crate) use self::missed::Merges;
+use self::remembering::{keys_are_full, remember_rejection, remember_reply};
 use self::supervised::{End, Supervised};
 use super::call::{Call, Submitted};
 use super::instance::{Instance, Stage};
 use super::run::Runner;
 use super::scope::Scope;
 use crate::error::{Error, NotStoredReason};
+use crate::keyed::{KeyRefused, Keyed};
 use crate::receipt::Answering;
 
 /// What a call does on an instance: a command, or a read.
@@ -28,11 +36,22 @@ pub(crate) trait Work<A: Aggregate>: Sized + Send + 'static {
     /// Whether the answer tells its place in the journal: then `place` is called before it leaves.
     const TELLS_PLACE: bool;
 
+    /// Whether it may have something to store.
+    const STORES: bool;
+
     fn place(output: &mut Self::Output, place: Appended);
+
+    /// What it holds on the heap while it waits.
+    fn heap_bytes(&self) -> usize;
 
     /// A copy for another attempt, if it was told how to make one.
     fn again(&self) -> Option<Self> {
         None
+    }
+
+    /// Whether a repeat of it is recognised.
+    fn has_key(&self) -> bool {
+        false
     }
 
     fn perform(
@@ -47,8 +66,10 @@ pub(crate) trait Work<A: Aggregate>: Sized + Send + 'static {
 pub(crate) enum Performed<A: Aggregate, T> {
     /// An answer that depends on the state, and nothing to store. Goes through the gate.
     Answered(Result<T, Error<A::Rejection>>),
-    /// Events to store. The state is ahead by them.
-    Decided { output: T, commit: Commit },
+    /// Something to store: events, by which the state is ahead, or a key that remembers the answer.
+    Decided { answer: Result<T, Error<A::Rejection>>, commit: Commit },
+    /// The events are applied, but can't be handed to the journal: the state is worthless.
+    Spoiled(Error<A::Rejection>),
     /// An error that shows nothing of the state, and no version in flight. Leaves at once.
     Failed(Error<A::Rejection>),
     /// The deadline was faster; the caller has been told.
@@ -59,6 +80,7 @@ pub(crate) enum Performed<A: Aggregate, T> {
 pub(crate) struct Commit {
     pub(crate) expected: ExpectedVersion,
     pub(crate) events: EncodedEvents,
+    pub(crate) extras: Option<Box<PartExtras>>,
     pub(crate) metadata: Vec<u8>,
 }
 
@@ -70,7 +92,7 @@ pub(crate) struct Terms {
 }
 
 /// A command with its surroundings, to be answered in the form `F`.
-pub(crate) struct Command<A: Aggregate, C, F> {
+pub(crate) struct Command<A: Handle<C>, C: Send + 'static, F> {
     command: C,
     pub(crate) terms: Terms,
     /// What few commands have: apart, so that the others do not carry the room for it.
@@ -79,14 +101,18 @@ pub(crate) struct Command<A: Aggregate, C, F> {
 }
 
 /// What a command was told beyond its terms.
-struct Extras<A: Aggregate, C> {
+struct Extras<A: Handle<C>, C: Send + 'static> {
     /// Whether it may go ahead on another version than it expects.
     merges: Option<Merges<A, C>>,
     /// How to copy it for another attempt.
     copy: Option<fn(&C) -> C>,
+    /// Its idempotency key. One that breaks the rules is told when the command is sent.
+    keyed: Option<KeyedOrRefused<A, C>>,
 }
 
-impl<A: Aggregate, C, F> Command<A, C, F> {
+type KeyedOrRefused<A, C> = Result<Keyed<<A as Handle<C>>::Reply, <A as Aggregate>::Rejection>, KeyRefused>;
+
+impl<A: Handle<C>, C: Send + 'static, F> Command<A, C, F> {
     pub(crate) fn new(command: C) -> Self {
         Command { command, terms: Terms::default(), extras: None, answer: PhantomData }
     }
@@ -107,23 +133,61 @@ impl<A: Aggregate, C, F> Command<A, C, F> {
         self.extras().copy = Some(copy);
     }
 
+    /// Gives it an idempotency key.
+    pub(crate) fn give_key(&mut self, key: &str)
+    where
+        C: Serialize,
+        A::Reply: Serialize + DeserializeOwned,
+    {
+        let keyed = Keyed::of(key, &self.command);
+        self.extras().keyed = Some(keyed);
+    }
+
+    /// Lets its key remember a rejection, too.
+    pub(crate) fn remember_rejection(&mut self)
+    where
+        A::Rejection: Serialize + DeserializeOwned,
+    {
+        if let Some(Ok(keyed)) = &mut self.extras().keyed {
+            keyed.remember_rejection();
+        }
+    }
+
+    /// Whether its key, if it has one, is within the rules.
+    pub(crate) fn check_key(&self) -> Result<(), Error<A::Rejection>> {
+        match self.extras.as_ref().and_then(|extras| extras.keyed.as_ref()) {
+            Some(Err(refused)) => Err(refused.clone().into()),
+            _ => Ok(()),
+        }
+    }
+
     fn extras(&mut self) -> &mut Extras<A, C> {
-        self.extras.get_or_insert_with(|| Box::new(Extras { merges: None, copy: None }))
+        self.extras.get_or_insert_with(|| Box::new(Extras { merges: None, copy: None, keyed: None }))
     }
 }
 
 impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Command<A, C, F> {
     type Output = F::Output;
     const TELLS_PLACE: bool = F::TELLS_PLACE;
+    const STORES: bool = true;
 
     fn place(output: &mut F::Output, place: Appended) {
         F::place(output, place);
     }
 
+    fn heap_bytes(&self) -> usize {
+        A::weight_of(&self.command).saturating_add(self.terms.metadata.entries.heap_bytes())
+    }
+
     fn again(&self) -> Option<Self> {
-        let Extras { merges, copy } = **self.extras.as_ref()?;
-        let (command, extras) = (copy?(&self.command), Some(Box::new(Extras { merges, copy })));
+        let Extras { merges, copy, keyed } = &**self.extras.as_ref()?;
+        let command = (*copy)?(&self.command);
+        let extras = Some(Box::new(Extras { merges: *merges, copy: *copy, keyed: keyed.clone() }));
         Some(Command { command, terms: self.terms.clone(), extras, answer: PhantomData })
+    }
+
+    fn has_key(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.keyed.is_some())
     }
 
     async fn perform(
@@ -135,6 +199,17 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Comman
         instance.stage = Stage::Handle;
         let before = instance.version;
         let Command { command, terms: Terms { expected, metadata }, extras, .. } = self;
+        let keyed = extras.as_ref().and_then(|extras| extras.keyed.as_ref()?.as_ref().ok());
+        if let Some(keyed) = keyed {
+            // Before anything else: a repeat is not decided again, so no version and no limit can stand in its way.
+            if let Some(remembered) = instance.remembered(&keyed.key) {
+                let reply = keyed.repeated(remembered, &instance.slot.stream);
+                return Performed::Answered(reply.map(|reply| F::answer(reply, remembered.version)));
+            }
+            if let Some(full) = keys_are_full(instance) {
+                return Performed::Failed(full);
+            }
+        }
         if !expected.accepts(before) {
             let goes_ahead = match extras.as_ref().and_then(|extras| extras.merges) {
                 // Boxed: it is rare.
@@ -157,6 +232,7 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Comman
             // Through the gate: it names a version.
             return Performed::Answered(Err(Error::TooLarge { stream: stream.clone(), version: before, what }));
         }
+        let at = metadata.timestamp;
         let scope = Scope {
             slot: instance.slot.key,
             command_id: metadata.command_id,
@@ -169,11 +245,16 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Comman
         let supervised = Supervised::new(handling, &instance.slot, Some(scope), span, call.deadline, &mut runner);
         let decision = match supervised.await {
             End::Returned(Ok(decision)) => decision,
-            End::Returned(Err(rejection)) => return Performed::Answered(Err(Error::Rejected(rejection))),
+            End::Returned(Err(rejection)) => {
+                return match keyed {
+                    Some(keyed) => remember_rejection(instance, call, keyed, rejection, metadata_bytes, at),
+                    None => Performed::Answered(Err(Error::Rejected(rejection))),
+                };
+            }
             ended => return failed(instance, ended.reason(config)),
         };
         let (events, reply) = decision.into_parts();
-        if events.is_empty() {
+        if events.is_empty() && keyed.is_none() {
             instance.stage = Stage::Reply;
             return Performed::Answered(Ok(F::answer(reply(&instance.state), before)));
         }
@@ -181,29 +262,37 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Comman
             Ok(encoded) => encoded,
             Err(error) => return Performed::Answered(Err(not_encoded(instance, error))),
         };
-        let commit_bytes = encoded.bytes().len() + metadata_bytes.len();
-        if commit_bytes > config.limits.commit_bytes_max {
-            let limit = config.limits.commit_bytes_max;
-            let what = onefold_core::TooLarge::Commit { actual: commit_bytes, limit };
+        if let Err(what) = commit_fits(&config.limits, encoded.bytes().len() + metadata_bytes.len()) {
             return Performed::Answered(Err(not_encoded(instance, what.into())));
         }
         let after = before.plus(encoded.count().into());
         // IMPORTANT: before applying. Once the deadline can't take the command back, its events may show in the state.
-        if !call.submit(Submitted { before, after, settled: instance.settled }) {
+        if !call.submit(Submitted { before, after, settled: instance.settled, stores: true }) {
             return Performed::Cancelled;
         }
         instance.stage = Stage::Apply;
         events.iter().for_each(|event| instance.state.apply(event));
         instance.stage = Stage::Reply;
-        let output = F::answer(reply(&instance.state), after);
+        let output = reply(&instance.state);
+        let mut commit = Commit { expected: before.into(), events: encoded, extras: None, metadata: metadata_bytes };
+        if let Some(keyed) = keyed
+            && let Err(error) = remember_reply(instance, keyed, &output, &mut commit, at)
+        {
+            return Performed::Spoiled(error);
+        }
         instance.version = after;
-        let commit = Commit { expected: before.into(), events: encoded, metadata: metadata_bytes };
-        Performed::Decided { output, commit }
+        Performed::Decided { answer: Ok(F::answer(output, after)), commit }
     }
 }
 
 fn failed<A: Aggregate, T>(instance: &Instance<A>, reason: NotStoredReason) -> Performed<A, T> {
     Performed::Failed(Error::not_stored(&instance.slot.stream, instance.durable_version(), reason))
+}
+
+/// Whether a commit of that many bytes is within its limit.
+fn commit_fits(limits: &Limits, actual: usize) -> Result<(), TooLarge> {
+    let limit = limits.commit_bytes_max;
+    if actual > limit { Err(TooLarge::Commit { actual, limit }) } else { Ok(()) }
 }
 
 fn not_encoded<A: Aggregate>(instance: &Instance<A>, error: EncodeError) -> Error<A::Rejection> {
@@ -240,9 +329,15 @@ where
 {
     type Output = F::Output;
     const TELLS_PLACE: bool = F::TELLS_PLACE;
+    const STORES: bool = false;
 
     fn place(output: &mut F::Output, place: Appended) {
         F::place(output, place);
+    }
+
+    /// What a closure captured nobody can tell.
+    fn heap_bytes(&self) -> usize {
+        0
     }
 
     async fn perform(self, instance: &mut Instance<A>, _: &Call<A, Self>, _: Runner) -> Performed<A, F::Output> {

@@ -23,7 +23,8 @@ pub(crate) struct Refused(Append);
 pub(crate) fn release<A: Aggregate, W: Work<A>>(instance: &Instance<A>, call: Arc<Call<A, W>>) -> Result<(), Refused> {
     if !instance.slot.is_settled() {
         let expected = ExpectedVersion::Exact(instance.version);
-        return submit(instance, call, expected, EncodedEvents::NONE, Vec::new());
+        let nothing = Commit { expected, events: EncodedEvents::NONE, extras: None, metadata: Vec::new() };
+        return submit(instance, call, nothing);
     }
     if instance.session.is_live() {
         call.decide(Ok(W::TELLS_PLACE.then(|| durable_end(instance))));
@@ -48,18 +49,17 @@ pub(crate) fn append<A: Aggregate, W: Work<A>>(
     commit: Commit,
 ) -> Result<(), Refused> {
     let span = telemetry::append_span(&instance.slot.stream, instance.version, commit.events.count());
-    span.in_scope(|| submit(instance, call, commit.expected, commit.events, commit.metadata))
+    span.in_scope(|| submit(instance, call, commit))
 }
 
 fn submit<A: Aggregate, W: Work<A>>(
     instance: &Instance<A>,
     call: Arc<Call<A, W>>,
-    expected: ExpectedVersion,
-    events: EncodedEvents,
-    metadata: Vec<u8>,
+    commit: Commit,
 ) -> Result<(), Refused> {
+    let Commit { expected, events, extras, metadata } = commit;
     let acknowledgement = Acknowledgement::new(call);
-    let part = AppendPart { session: instance.session.clone(), expected, events, extras: None };
+    let part = AppendPart { session: instance.session.clone(), expected, events, extras };
     // IMPORTANT: counted before the journal can acknowledge it.
     instance.slot.submitted();
     instance.slot.shared.journal.append(Append::new(part, metadata, acknowledgement)).map_err(Refused)

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use onefold_core::journal::Session;
-use onefold_core::{Aggregate, Context, StreamVersion};
+use onefold_core::journal::{KeyRecord, Session};
+use onefold_core::{Aggregate, Context, IdempotencyKey, StreamVersion, Timestamp};
 
+use super::keys::{Keys, Remembered, Retention};
 use super::panics::drop_guarded;
 use super::slot::Slot;
 
@@ -17,8 +18,12 @@ pub(crate) struct Instance<A: Aggregate> {
     pub(crate) session: Session,
     pub(crate) context: Context<A>,
     pub(crate) slot: Arc<Slot<A>>,
+    /// The idempotency keys of its commands, if there were any.
+    pub(crate) keys: Option<Box<Keys>>,
     /// Whether nothing was in flight when the current run began.
     pub(crate) settled: bool,
+    /// The state shows events that are not submitted and never will be: it is thrown away when the call is passed on.
+    pub(crate) spoiled: bool,
     /// What is running, so that a panic can be attributed.
     pub(crate) stage: Stage,
 }
@@ -27,6 +32,23 @@ impl<A: Aggregate> Instance<A> {
     /// The version for an error that leaves at once: only if it is durable.
     pub(crate) fn durable_version(&self) -> Option<StreamVersion> {
         self.slot.is_settled().then_some(self.version)
+    }
+
+    /// What it weighs now: the user's state, and what is remembered of keys.
+    pub(crate) fn weight(&self) -> usize {
+        self.state.weight().saturating_add(self.keys.as_ref().map_or(0, |keys| keys.bytes()))
+    }
+
+    /// What a command with this key was answered, if it is remembered.
+    pub(crate) fn remembered(&self, key: &IdempotencyKey) -> Option<&Remembered> {
+        self.keys.as_ref()?.get(key.as_str())
+    }
+
+    /// Remembers the key of a commit made at `at`, after which the aggregate was at `version`.
+    pub(crate) fn remember(&mut self, record: KeyRecord, version: StreamVersion, at: Timestamp) {
+        let config = &self.slot.shared.config;
+        let retention = Retention { keys: config.idempotency_keys_min, time: config.idempotency_retention };
+        self.keys.get_or_insert_default().add(record, version, at, retention);
     }
 
     /// Lets it go. The state is a user's value: should its drop panic, that is nobody else's matter.

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use dashmap::{DashMap, Entry};
 use onefold_core::{Aggregate, InvalidId, StreamId};
 
 use super::quarantine::Crashes;
 use super::slot::Slot;
 use crate::error::{Error, NotStoredReason, Quarantined};
 use crate::runtime::shared::{KindOps, Shared};
+use crate::sync::{Entry, Table};
 
 /// Slots by aggregate id. The id lies in the table itself when it is short, which saves a cache miss per command.
-type Slots<A> = DashMap<CompactString, Arc<Slot<A>>, ahash::RandomState>;
+type Slots<A> = Table<CompactString, Arc<Slot<A>>>;
 
 /// See the module.
 pub(crate) struct Kind<A: Aggregate> {
@@ -28,16 +28,18 @@ pub(crate) enum Found<T> {
     Used(T),
     /// As `Used`, and the slot is new: it needs a place in memory.
     New(T),
+    /// There is none, and none is made any more: the runtime ends.
+    Ended,
 }
 
 impl<A: Aggregate> Kind<A> {
     pub(crate) fn new(shared: Arc<Shared>, services: A::Services) -> Arc<Self> {
         let crashes = Crashes::new(&shared.config);
-        Arc::new(Kind { services: Arc::new(services), shared, crashes, slots: DashMap::default() })
+        Arc::new(Kind { services: Arc::new(services), shared, crashes, slots: Slots::default() })
     }
 
-    /// Finds the slot of `id`, or makes one, and uses it. `use_slot` returns `None` for a closed slot, which is then
-    /// replaced. It runs under the table's lock: it must be brief.
+    /// Finds the slot of `id`, or makes one unless the runtime ends, and uses it. `use_slot` returns `None` for a closed slot,
+    /// which is then replaced. It runs under the table's lock: it must be brief.
     pub(crate) fn with_slot<T>(
         self: &Arc<Self>,
         id: &str,
@@ -50,15 +52,20 @@ impl<A: Aggregate> Kind<A> {
         }
         let stream = StreamId::new(A::TYPE, id)?;
         let new = || Slot::new(self, stream.clone());
-        // IMPORTANT: the entry is held from here on, so that there is exactly one new slot.
+        // IMPORTANT: the entry is held from here on, so that there is exactly one new slot; and none that the end, which
+        // closes those in the table, does not find there.
         match self.slots.entry(CompactString::new(id)) {
             Entry::Occupied(mut entry) => {
                 if let Some(used) = use_slot(entry.get()) {
                     return Ok(Found::Used(used));
                 }
+                if self.shared.is_closing() {
+                    return Ok(Found::Ended);
+                }
                 entry.insert(new());
                 Ok(use_slot(entry.get()).map(Found::New).expect("a new slot is open"))
             }
+            Entry::Vacant(_) if self.shared.is_closing() => Ok(Found::Ended),
             Entry::Vacant(entry) => {
                 let entry = entry.insert(new());
                 Ok(use_slot(&entry).map(Found::New).expect("a new slot is open"))
@@ -69,6 +76,14 @@ impl<A: Aggregate> Kind<A> {
     /// Takes a closed slot out of the registry, unless its successor is already there.
     pub(crate) fn forget(&self, slot: &Slot<A>) {
         self.slots.remove_if(slot.stream.aggregate_id(), |_, known| known.key == slot.key);
+    }
+}
+
+#[cfg(all(test, onefold_shuttle))]
+impl<A: Aggregate> Kind<A> {
+    /// How many slots are in the table.
+    pub(crate) fn slots_known(&self) -> usize {
+        self.slots.iter().count()
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) mod execution;
 pub(crate) mod fifo;
 pub(crate) mod gate;
 pub(crate) mod instance;
+pub(crate) mod keys;
 pub(crate) mod kind;
 pub(crate) mod panics;
 pub(crate) mod quarantine;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use onefold_core::journal::{OpenError, ReadError, RecordedPart};
-use onefold_core::{Aggregate, Context, Event, StreamVersion};
+use onefold_core::{Aggregate, CommitNumber, Context, Event, StreamVersion};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
@@ -58,11 +58,14 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
         session: opened.session,
         context,
         slot: slot.clone(),
+        keys: None,
         settled: true,
+        spoiled: false,
         stage: Stage::Apply,
     });
-    slot.weigh(guarded("weight", || instance.state.weight())?);
-    if opened.head > StreamVersion::EMPTY {
+    slot.weigh(guarded("weight", || instance.weight())?);
+    // A stream without events may have commits that remember keys.
+    if opened.last_commit > CommitNumber::NONE {
         // Held to the end: a journal reads ahead while this replay waits for its turn, and that is memory.
         let _open = shared.replays.acquire().await;
         let mut chunks = shared.journal.read_stream(&slot.stream, StreamVersion::EMPTY);
@@ -77,7 +80,7 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
             chunk?.parts.iter().try_for_each(|part| replay_part(&mut instance, part))?;
             drop(permit);
             // Told as it grows: whether others must make room.
-            slot.weigh(guarded("weight", || instance.state.weight())?);
+            slot.weigh(guarded("weight", || instance.weight())?);
             let now = Instant::now();
             let rest = pace.after(now - began, slot.others_are_served(), now);
             if !rest.is_zero() {
@@ -117,6 +120,17 @@ fn replay_part<A: Aggregate>(instance: &mut Instance<A>, part: &RecordedPart) ->
             Ok(()) => instance.version = version,
             Err(error) => return Err(RecoveryFailure::Unreadable(format!("version {version}: {error}"))),
         }
+    }
+    remember_key(instance, part)
+}
+
+/// Remembers the idempotency key of a commit, if it has one.
+fn remember_key<A: Aggregate>(instance: &mut Instance<A>, part: &RecordedPart) -> Result<(), RecoveryFailure> {
+    let damaged = |what: &str| RecoveryFailure::Unreadable(format!("commit {}: its {what} do not parse", part.commit));
+    let extras = part.extras().ok_or_else(|| damaged("claims and key"))?;
+    if let Some(record) = extras.key {
+        let metadata = part.metadata().ok_or_else(|| damaged("metadata"))?;
+        instance.remember(record, instance.version, metadata.timestamp);
     }
     Ok(())
 }

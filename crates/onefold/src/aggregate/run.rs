@@ -5,8 +5,9 @@
 //! whole, whether or not its caller stays.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -83,11 +84,33 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
     call: Arc<Call<A, W>>,
     runner: Runner,
 ) -> Option<Box<Instance<A>>> {
-    let executed = AssertUnwindSafe(execute(&call, &mut instance, runner)).catch_unwind().await;
+    let mut permit = match W::STORES && instance.slot.shared.congestion.is_there() {
+        // IMPORTANT: before the call starts, so that its deadline still reaches it. Boxed: it is rare.
+        true => Box::pin(instance.slot.shared.congestion.permit()).await,
+        false => None,
+    };
+    let executed = {
+        let mut executing = pin!(AssertUnwindSafe(execute(&call, &mut instance, runner)).catch_unwind());
+        poll_fn(|cx| {
+            let executed = executing.as_mut().poll(cx);
+            if executed.is_pending() {
+                // A handler that waits for something else does not keep others waiting.
+                permit = None;
+            }
+            executed
+        })
+        .await
+    };
     let passed_on = match executed {
         Ok(Execution::Skipped | Execution::Done) => Ok(()),
         Ok(Execution::Answered) => gate::release(&instance, call),
         Ok(Execution::Decided(commit)) => gate::append(&instance, call, commit),
+        Ok(Execution::Spoiled(error)) => {
+            instance.slot.break_down();
+            call.decide(Err(error));
+            instance.discard();
+            return None;
+        }
         Err(panic) => {
             crashed(&instance, &call, panic);
             instance.discard();
@@ -95,14 +118,23 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
         }
     };
     if let Err(refused) = passed_on {
+        let shared = &instance.slot.shared;
+        let _waits = shared.congestion.begin();
         // Boxed: it is rare.
-        Box::pin(refused.retry(&*instance.slot.shared.journal)).await;
+        Box::pin(refused.retry(&*shared.journal)).await;
+    }
+    drop(permit);
+    if instance.spoiled {
+        telemetry::spoiled(&instance.slot.stream);
+        instance.slot.break_down();
+        instance.discard();
+        return None;
     }
     Some(instance)
 }
 
 /// What remains to be done for a call after it was executed.
-enum Execution {
+enum Execution<A: Aggregate> {
     /// Its caller had left; nothing ran.
     Skipped,
     /// Nothing: it is answered.
@@ -111,9 +143,15 @@ enum Execution {
     Answered,
     /// Append, then release the held answer.
     Decided(Commit),
+    /// Throw the state away, which is ahead by what will never be stored, and answer with this.
+    Spoiled(Error<A::Rejection>),
 }
 
-async fn execute<A: Aggregate, W: Work<A>>(call: &Call<A, W>, instance: &mut Instance<A>, runner: Runner) -> Execution {
+async fn execute<A: Aggregate, W: Work<A>>(
+    call: &Call<A, W>,
+    instance: &mut Instance<A>,
+    runner: Runner,
+) -> Execution<A> {
     if runner == Runner::Actor && Instant::now() >= call.deadline {
         // The caller's own timer may be late; a command whose deadline passed before it started never runs.
         let reason = NotStoredReason::DeadlinePassed;
@@ -135,19 +173,19 @@ async fn execute<A: Aggregate, W: Work<A>>(call: &Call<A, W>, instance: &mut Ins
         }
         Performed::Cancelled => Execution::Done,
         Performed::Answered(answer) => {
-            let (version, settled) = (instance.version, instance.settled);
-            if !call.submit(Submitted { before: version, after: version, settled }) {
+            if !call.submit(Submitted::nothing(instance.version, instance.settled)) {
                 return Execution::Done;
             }
             call.hold(answer);
             Execution::Answered
         }
-        Performed::Decided { output, commit } => {
-            call.hold(Ok(output));
+        Performed::Decided { answer, commit } => {
+            call.hold(answer);
             instance.stage = Stage::Weigh;
-            instance.slot.weigh(instance.state.weight());
+            instance.slot.weigh(instance.weight());
             Execution::Decided(commit)
         }
+        Performed::Spoiled(error) => Execution::Spoiled(error),
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use onefold_core::{CommandId, CorrelationId};
 
+use crate::sync::thread_local;
+
 /// The aggregates that wait for a call, from the inside out.
 #[derive(Debug)]
 pub(crate) struct Chain {
@@ -48,18 +50,18 @@ impl Scope {
         struct Restore<'a>(&'a mut Option<Scope>);
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
-                CURRENT.with_borrow_mut(|current| std::mem::swap(current, self.0));
+                CURRENT.with(|current| std::mem::swap(&mut *current.borrow_mut(), self.0));
             }
         }
-        CURRENT.with_borrow_mut(|current| std::mem::swap(current, scope));
+        CURRENT.with(|current| std::mem::swap(&mut *current.borrow_mut(), scope));
         let _restore = Restore(scope);
         body()
     }
 
     /// The command being handled here, and the chain for a call made by its handler.
     pub(crate) fn current() -> Option<(CommandId, CorrelationId, Arc<Chain>)> {
-        CURRENT.with_borrow(|current| {
-            current.as_ref().map(|scope| {
+        CURRENT.with(|current| {
+            current.borrow().as_ref().map(|scope| {
                 let chain = Arc::new(Chain { slot: scope.slot, up: scope.chain.clone() });
                 (scope.command_id, scope.correlation_id, chain)
             })

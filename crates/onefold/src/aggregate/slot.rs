@@ -5,12 +5,10 @@
 //! the slot's is taken, never the other way round.
 
 mod closing;
-#[cfg(all(test, onefold_shuttle))]
-mod exploration;
 mod queue;
 mod turns;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::sync::Mutex;
@@ -43,6 +41,10 @@ pub(crate) struct Slot<A: Aggregate> {
     weight: AtomicUsize,
     /// Tells handlers in `cx.durable()` that nothing is in flight.
     settled: Notify,
+    /// A bulk under way has applied what is not even submitted.
+    ahead: AtomicBool,
+    /// And one of its handlers waits for that to be durable.
+    ahead_awaited: AtomicBool,
 }
 
 /// What happened to a call that was offered.
@@ -77,6 +79,8 @@ impl<A: Aggregate> Slot<A> {
             resident_index: AtomicUsize::new(0),
             weight: AtomicUsize::new(0),
             settled: Notify::new(),
+            ahead: AtomicBool::new(false),
+            ahead_awaited: AtomicBool::new(false),
         })
     }
 
@@ -207,8 +211,23 @@ impl<A: Aggregate> Slot<A> {
         }
     }
 
-    /// Waits until nothing is in flight. With a broken state this never resolves.
+    /// Whether the state is ahead of what is submitted: a bulk under way has applied events.
+    pub(crate) fn runs_ahead(&self, ahead: bool) {
+        self.ahead.store(ahead, Ordering::Relaxed);
+        self.ahead_awaited.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a handler waits for what cannot become durable before it returns.
+    pub(crate) fn awaits_itself(&self) -> bool {
+        self.ahead_awaited.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nothing is in flight. With a broken state, and inside of a bulk, this never resolves.
     pub(crate) async fn wait_until_durable(&self) {
+        if self.ahead.load(Ordering::Relaxed) {
+            self.ahead_awaited.store(true, Ordering::Relaxed);
+            return std::future::pending().await;
+        }
         loop {
             let settled = self.settled.notified();
             {

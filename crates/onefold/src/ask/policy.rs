@@ -74,11 +74,19 @@ impl RetryPolicy {
         let backoff = self.backoff_min.saturating_mul(factor).min(self.backoff_max);
         let drawn = match self.jitter {
             Jitter::None => backoff,
-            // The upper 32 bits of the random number, as a share of one.
-            Jitter::Full => backoff.mul_f64((random >> 32) as f64 / f64::from(u32::MAX)),
+            Jitter::Full => share(backoff, random),
         };
         drawn.max(retry_after.unwrap_or_default())
     }
+}
+
+/// As much of `whole` as the upper 32 bits of the random number are of all that they can be.
+fn share(whole: Duration, random: u64) -> Duration {
+    // The longest duration has less than 95 bits of nanoseconds.
+    let nanos = whole.as_nanos() * u128::from(random >> 32) / u128::from(u32::MAX);
+    #[expect(clippy::cast_possible_truncation, reason = "no more than the whole, which is a duration")]
+    let (seconds, rest) = ((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32);
+    Duration::new(seconds, rest)
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl<A: Aggregate, T: Send + 'static, F: Answering<T>> Future for ReadState<A, T
     type Output = Result<F::Output, Error<A::Rejection>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().sending.poll_with(cx, |_, _, _, _| ())
+        self.project().sending.poll_with(cx, |_, _, _, _| Ok(()))
     }
 }
 

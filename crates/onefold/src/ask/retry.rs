@@ -1,6 +1,7 @@
 //! Trying again, for a caller who asked for it: counts attempts, keeps the next one's work, and pauses in between.
 //!
-//! Only what surely was not stored is tried again, and only while this runtime could still take it. Pauses are kept by the
+//! Only what surely was not stored is tried again, and only while this runtime could still take it; with an idempotency key, by
+//! which a repeat is recognised, what was perhaps stored as well. Pauses are kept by the
 //! runtime's own table of deadlines, so any executor may poll the caller.
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::policy::RetryPolicy;
-use crate::error::{Error, NotStoredReason};
+use crate::error::{Error, NotStoredReason, OutcomeUnknown};
 use crate::instant;
 use crate::runtime::deadlines::{Deadlines, Ticket, Waiting};
 use crate::runtime::shared::Shared;
@@ -25,6 +26,10 @@ pub(super) struct Retry<W> {
     /// That of all attempts together, from the first one on.
     deadline: Option<Instant>,
     pause: Option<Pause>,
+    /// Whether a repeat is recognised.
+    has_key: bool,
+    /// The outcome of an earlier attempt that nobody knows.
+    unknown: Option<Box<OutcomeUnknown>>,
 }
 
 /// What comes after a failure.
@@ -36,20 +41,25 @@ pub(super) struct Again<W> {
 
 impl<W> Retry<W> {
     pub(super) fn new(policy: RetryPolicy) -> Self {
-        Retry { policy: policy.bounded(), next: None, attempt: 0, deadline: None, pause: None }
+        let policy = policy.bounded();
+        Retry { policy, next: None, attempt: 0, deadline: None, pause: None, has_key: false, unknown: None }
     }
 
     /// An attempt is about to be made: takes `copy` of its work if there may be another. Returns the deadline of all
     /// attempts, which is the first one's.
-    pub(super) fn attempting(&mut self, deadline: Instant, copy: impl FnOnce() -> Option<W>) -> Instant {
+    pub(super) fn attempting(&mut self, deadline: Instant, has_key: bool, copy: impl FnOnce() -> Option<W>) -> Instant {
         self.attempt += 1;
+        self.has_key = has_key;
         self.next = if self.attempt < self.policy.attempts { copy() } else { None };
         *self.deadline.get_or_insert(deadline)
     }
 
     /// What to do after `error`: `None` if it is the caller's.
     pub(super) fn after<R>(&mut self, error: &Error<R>, shared: &Shared) -> Option<Again<W>> {
-        if !may_be_tried_again(error) || shared.is_closing() {
+        if let Error::OutcomeUnknown(unknown) = error {
+            self.unknown = Some(unknown.clone());
+        }
+        if !may_be_tried_again(error, self.has_key) || shared.is_closing() {
             return None;
         }
         let work = self.next.take()?;
@@ -62,6 +72,15 @@ impl<W> Retry<W> {
         }
         self.pause = Some(Pause::new(until, shared.deadlines.clone()));
         Some(Again { work, pause, attempt: self.attempt })
+    }
+
+    /// What the caller is told by the last answer. An attempt that did not come to a decision says nothing about an earlier one
+    /// that was perhaps stored: then that is what the caller must hear.
+    pub(super) fn conclude<T, R>(&mut self, answer: Result<T, Error<R>>) -> Result<T, Error<R>> {
+        match (answer, self.unknown.take()) {
+            (Err(error), Some(unknown)) if !is_decided(&error) => Err(Error::OutcomeUnknown(unknown)),
+            (answer, _) => answer,
+        }
     }
 
     /// Ready when no pause is under way.
@@ -78,16 +97,38 @@ impl<W> Retry<W> {
 
 /// Whether the same command may be sent again, and whether this runtime may answer otherwise then.
 ///
-/// IMPORTANT: never an outcome that is not known: without a key by which the first attempt could be recognised, the second
-/// one may happen twice. This is the one place that decides it.
-fn may_be_tried_again<R>(error: &Error<R>) -> bool {
-    let is_final = match error {
-        Error::NotStored(not_stored) => {
-            matches!(not_stored.reason, NotStoredReason::Poisoned { .. } | NotStoredReason::ShuttingDown)
+/// IMPORTANT: an outcome that is not known only with a key: without one by which the first attempt could be recognised, the
+/// second one may happen twice. This is the one place that decides it.
+fn may_be_tried_again<R>(error: &Error<R>, has_key: bool) -> bool {
+    match error {
+        Error::NotStored(not_stored)
+            if matches!(not_stored.reason, NotStoredReason::Poisoned { .. } | NotStoredReason::ShuttingDown) =>
+        {
+            false
         }
-        _ => false,
-    };
-    error.is_retry_safe() && !is_final
+        Error::OutcomeUnknown(_) => has_key,
+        error => error.is_retry_safe(),
+    }
+}
+
+/// Whether the aggregate has looked at the command: then no earlier attempt of it was stored, or this is its answer.
+fn is_decided<R>(error: &Error<R>) -> bool {
+    match error {
+        Error::Rejected(_)
+        | Error::Conflict { .. }
+        | Error::TooLarge { .. }
+        | Error::Encode { .. }
+        | Error::KeyReused { .. }
+        | Error::AlreadyDone(_) => true,
+        Error::InvalidId(_)
+        | Error::InvalidKey(_)
+        | Error::Unserializable { .. }
+        | Error::Overloaded { .. }
+        | Error::DiskLow { .. }
+        | Error::NotStored(_)
+        | Error::Quarantined(_)
+        | Error::OutcomeUnknown(_) => false,
+    }
 }
 
 /// A pause between two attempts. Dropped, it is not waited for any more.

@@ -67,7 +67,7 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
     pub(super) fn poll_with(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        prepare: impl Fn(&Shared, &mut W, Asking, Timestamp),
+        prepare: impl Fn(&Shared, &mut W, Asking, Timestamp) -> Result<(), Error<A::Rejection>>,
     ) -> Poll<Result<W::Output, Error<A::Rejection>>> {
         loop {
             if let Some(retry) = self.as_mut().project().retry {
@@ -76,7 +76,7 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
             let answer = ready!(self.as_mut().poll_attempt(cx, &prepare));
             let this = self.as_mut().project();
             let (Some(retry), Err(error)) = (this.retry, &answer) else { return Poll::Ready(answer) };
-            let Some(again) = retry.after(error, &this.kind.shared) else { return Poll::Ready(answer) };
+            let Some(again) = retry.after(error, &this.kind.shared) else { return Poll::Ready(retry.conclude(answer)) };
             crate::telemetry::retried(A::TYPE, this.id, again.attempt, error.kind(), again.pause);
             *this.work = Some(again.work);
         }
@@ -85,7 +85,7 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
     fn poll_attempt(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        prepare: impl FnOnce(&Shared, &mut W, Asking, Timestamp),
+        prepare: impl FnOnce(&Shared, &mut W, Asking, Timestamp) -> Result<(), Error<A::Rejection>>,
     ) -> Poll<Result<W::Output, Error<A::Rejection>>> {
         let this = self.project();
         let shared = &this.kind.shared;
@@ -96,9 +96,11 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
                 Some((command, correlation, chain)) => (Some((command, correlation)), Some(chain)),
                 None => (None, None),
             };
-            prepare(shared, &mut work, scope, shared.clock.now());
+            if let Err(error) = prepare(shared, &mut work, scope, shared.clock.now()) {
+                return Poll::Ready(Err(error));
+            }
             if let Some(retry) = this.retry {
-                deadline = retry.attempting(deadline, || work.again());
+                deadline = retry.attempting(deadline, work.has_key(), || work.again());
             }
             match dispatch::send(this.kind, this.id, work, Times { now, deadline }, chain, cx) {
                 Ok(Sent(call)) => *this.call = Some(call),

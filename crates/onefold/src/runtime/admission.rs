@@ -34,7 +34,13 @@ impl Admission {
         }
     }
 
-    /// Admits one call of that many bytes.
+    /// What a call of that many bytes counts for. One that is larger than the bound takes all of it: it goes when nothing else
+    /// is admitted, instead of never.
+    pub(crate) fn cost(&self, bytes: usize) -> u32 {
+        u32::try_from(self.bytes_max.min(bytes as u64)).unwrap_or(u32::MAX)
+    }
+
+    /// Admits one call that counts for so many bytes.
     pub(crate) fn admit(&self, bytes: u32) -> Result<(), Refused> {
         let after =
             self.admitted.fetch_add(COUNT_ONE + u64::from(bytes), Ordering::AcqRel) + COUNT_ONE + u64::from(bytes);
@@ -64,7 +70,7 @@ impl Admission {
     }
 
     /// Resolves when nothing is admitted.
-    pub(super) async fn until_empty(&self) {
+    pub(crate) async fn until_empty(&self) {
         loop {
             let empty = self.empty.notified();
             if self.count() == 0 {

@@ -112,7 +112,7 @@ impl Deadlines {
     }
 
     /// Nudges those whose time has come. Returns when to look next.
-    fn look(&self) -> u64 {
+    pub(crate) fn look(&self) -> u64 {
         // IMPORTANT: first. Who enters behind the look's back lowers it again.
         self.next.store(NEVER, Ordering::SeqCst);
         let now = self.nanos(Instant::now());

@@ -4,6 +4,7 @@ pub(crate) mod admission;
 #[cfg(feature = "sled")]
 mod backup;
 mod builder;
+pub(crate) mod congestion;
 pub(crate) mod deadlines;
 mod health;
 pub(crate) mod releaser;

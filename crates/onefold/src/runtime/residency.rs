@@ -151,7 +151,7 @@ impl Residency {
     ///
     /// IMPORTANT: one at a time serves. Whoever is let in may leave at once, because its runtime has ended, and that serves
     /// the line again: with thousands in line the one inside the other would overflow the stack.
-    pub(super) fn serve_line(&self) {
+    pub(crate) fn serve_line(&self) {
         let before = std::mem::replace(&mut self.places.lock().serving, Serving::Again);
         if before != Serving::Nobody {
             return;
@@ -185,7 +185,7 @@ impl Residency {
 
     /// Lets the idle ones among the residents from place `from` on go, a part of them; returns the place to go on from,
     /// until it is through. The actors of the `quiet` ones, which stay, are sent home.
-    pub(super) fn sweep(&self, from: usize, idle: impl Fn(u32) -> bool, quiet: impl Fn(u32) -> bool) -> Option<usize> {
+    pub(crate) fn sweep(&self, from: usize, idle: impl Fn(u32) -> bool, quiet: impl Fn(u32) -> bool) -> Option<usize> {
         let part: Vec<_> = self.places.lock().residents.iter().skip(from).take(SCAN).cloned().collect();
         if part.is_empty() {
             return None;

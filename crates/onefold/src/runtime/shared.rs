@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::admission::Admission;
+use super::congestion::Congestion;
 use super::deadlines::Deadlines;
 use super::releaser::Releaser;
 use super::residency::Residency;
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) admission: Admission,
+    pub(crate) congestion: Congestion,
     pub(crate) residency: Residency,
     pub(crate) releaser: Arc<Releaser>,
     pub(crate) deadlines: Arc<Deadlines>,
@@ -91,6 +93,7 @@ impl Shared {
         let random = seed.unwrap_or_else(|| std::hash::RandomState::new().hash_one(0u8));
         Arc::new(Shared {
             admission: Admission::new(&config),
+            congestion: Congestion::default(),
             residency: Residency::new(&config, random),
             releaser: Releaser::start(&tokio),
             deadlines: Deadlines::start(&tokio),
@@ -136,7 +139,7 @@ impl Shared {
         self.closing.load(Ordering::Acquire)
     }
 
-    pub(super) fn begin_closing(&self) {
+    pub(crate) fn begin_closing(&self) {
         self.closing.store(true, Ordering::Release);
     }
 }

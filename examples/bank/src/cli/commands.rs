@@ -13,7 +13,7 @@ use super::{AccountCommand, Cli, Command, Demo};
 use crate::domain::{AccountRejection, Deposit, Look, Open, Receipt, Statement, Withdraw};
 use crate::history::Entry;
 use crate::transfer::transfer;
-use crate::{AccountError, Bank, Money, http, scenario};
+use crate::{AccountError, Bank, Money, http, owners, scenario};
 
 /// Where the accounts are, unless told otherwise.
 pub(super) const DEFAULT_DATA: &str = "bank-data";
@@ -63,6 +63,14 @@ async fn obey(command: AccountCommand, bank: &Bank, out: &mut dyn Write) -> anyh
         }
         AccountCommand::History { account } => history(&account, bank, out).await?,
         AccountCommand::List => list(bank, out).await?,
+        AccountCommand::CheckOwners { accounts_max, progress } => {
+            let progress = progress.unwrap_or_else(|| bank.beside("-owners.json"));
+            let checked = owners::check(bank, accounts_max, &progress).await?;
+            for surplus in &checked.requested {
+                writeln!(out, "{surplus}: a review is requested")?;
+            }
+            writeln!(out, "{} new events, {} reviews requested", checked.observed, checked.requested.len())?;
+        }
     }
     Ok(())
 }

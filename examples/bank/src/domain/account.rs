@@ -1,6 +1,7 @@
 //! The account: its state, how events change it, and how it decides.
 
 use onefold::{Aggregate, AggregateId, Context, Decision, Handle, StreamVersion};
+use serde::{Deserialize, Serialize};
 
 use super::{AccountEvent, AccountRejection, Deposit, Look, Open, Withdraw};
 use crate::Money;
@@ -13,7 +14,7 @@ pub struct Account {
 }
 
 /// Where an account stands after a deposit or a withdrawal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// What it holds.
     pub balance: Money,

@@ -1,23 +1,25 @@
 //! What can be asked of an account.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Money;
 
 /// Opens the account, empty.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Open {
     /// Whose account it is; not blank.
     pub owner: String,
 }
 
 /// Pays in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Deposit {
     /// More than zero.
     pub amount: Money,
 }
 
 /// Pays out, if the balance allows it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Withdraw {
     /// More than zero.
     pub amount: Money,

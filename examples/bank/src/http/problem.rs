@@ -32,11 +32,11 @@ impl Problem {
     /// The table. `conditional` says whether the request carried a precondition.
     pub fn of<R: std::error::Error>(error: &Error<R>, conditional: bool) -> Self {
         let status = match error.kind() {
-            ErrorKind::InvalidId => StatusCode::BAD_REQUEST,
+            ErrorKind::InvalidId | ErrorKind::InvalidKey => StatusCode::BAD_REQUEST,
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorKind::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorKind::Rejected | ErrorKind::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::Conflict if conditional => StatusCode::PRECONDITION_FAILED,
-            ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::Conflict | ErrorKind::AlreadyDone => StatusCode::CONFLICT,
             ErrorKind::Overloaded | ErrorKind::DiskLow | ErrorKind::NotStored => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Quarantined => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
@@ -116,7 +116,9 @@ impl IntoResponse for Problem {
 
 #[cfg(test)]
 mod tests {
-    use onefold::{ExpectedVersion, NotStored, NotStoredReason, OutcomeUnknown, Quarantined, StreamId, StreamVersion};
+    use onefold::{
+        AlreadyDone, ExpectedVersion, NotStored, NotStoredReason, OutcomeUnknown, Quarantined, StreamId, StreamVersion,
+    };
 
     use super::*;
     use crate::AccountError;
@@ -135,11 +137,15 @@ mod tests {
         let (free_bytes, reserve_bytes, reason) = (1, 2, "as a test".to_owned());
         let panicked = NotStoredReason::Panicked { stage: "handle", message: String::new() };
         let quarantined = Quarantined { stream: stream.clone(), retry_after: Duration::from_millis(6_500), reason };
+        let done = AlreadyDone { stream: stream.clone(), key: "one".into(), reason: String::new() };
         let unknown = OutcomeUnknown { stream: stream.clone(), version, reason: String::new() };
 
         // The error, If-Match?, status, retry safe, Retry-After.
-        let rows: [(AccountError, bool, u16, bool, Option<&str>); 9] = [
+        let rows: [(AccountError, bool, u16, bool, Option<&str>); 12] = [
             (Error::Rejected(AccountRejection::AmountZero), false, 422, false, None),
+            (Error::InvalidKey(onefold::InvalidKey::Empty), false, 400, false, None),
+            (Error::KeyReused { stream: stream.clone(), key: "one".into() }, false, 422, false, None),
+            (Error::AlreadyDone(Box::new(done)), false, 409, false, None),
             (conflict(), false, 409, false, None),
             (conflict(), true, 412, false, None),
             (Error::Overloaded { stream: stream.clone(), bound: "x", limit: 1 }, false, 503, true, Some("1")),

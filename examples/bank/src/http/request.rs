@@ -55,6 +55,8 @@ pub(super) struct Terms {
     pub(super) known: Option<StreamVersion>,
     /// `X-Deadline-Ms: 500`: answer within this time.
     pub(super) deadline: Option<Duration>,
+    /// `Idempotency-Key: order-17` of a command: sent again, it has no second effect.
+    pub(super) key: Option<String>,
 }
 
 impl Terms {
@@ -77,8 +79,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Terms {
             _ => (Precondition::of_command(headers)?, None),
         };
         let deadline = number(headers, "x-deadline-ms")?.map(|millis| Duration::from_millis(millis).min(DEADLINE_MAX));
-        Ok(Terms { precondition, known, deadline })
+        let key = text(headers, "idempotency-key")?;
+        Ok(Terms { precondition, known, deadline, key })
     }
+}
+
+/// A header that holds text.
+fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let refusal = |_| Problem::bad_request(StatusCode::BAD_REQUEST, format!("{name} must be visible ASCII"));
+    value.to_str().map(|text| Some(text.to_owned())).map_err(refusal)
 }
 
 /// A header that holds a whole number.

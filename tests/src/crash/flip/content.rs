@@ -17,6 +17,7 @@ pub(super) struct Part {
     pub(super) version: u64,
     pub(super) events: u32,
     pub(super) metadata: Vec<u8>,
+    /// The events, and what it carries beside them.
     pub(super) body: Vec<u8>,
 }
 
@@ -53,7 +54,7 @@ impl Part {
             version: part.first_version.get(),
             events: part.event_count,
             metadata: part.metadata_bytes.to_vec(),
-            body: part.body.to_vec(),
+            body: [&part.body[..], &part.extras_bytes].concat(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A mutation as a file of `tests/mutations`: what it breaks, and which text becomes which.
+//! A mutation as a file of `tests/mutations`, or of `tests/mutations/explored`: what it breaks, and which text becomes which.
 //!
 //! ```text
 //! P16: the queue gives the last call first
@@ -13,6 +13,8 @@
 
 use std::path::Path;
 use std::{fs, io};
+
+use super::Hunter;
 
 /// A deliberate bug.
 #[derive(Clone, Debug)]
@@ -31,15 +33,22 @@ struct Edit {
     to: String,
 }
 
-/// All mutations in `root/tests/mutations`, by name.
+/// All mutations of the repository at `root` that this hunter is to catch, by name.
 ///
 /// # Errors
 ///
 /// A file that can't be read, or is none.
-pub fn all(root: &Path) -> anyhow::Result<Vec<Mutation>> {
+pub fn all(root: &Path, hunter: Hunter) -> anyhow::Result<Vec<Mutation>> {
+    let folder = match hunter {
+        Hunter::Simulation => "tests/mutations",
+        Hunter::Exploration => "tests/mutations/explored",
+    };
     let mut mutations = Vec::new();
-    for entry in fs::read_dir(root.join("tests/mutations"))? {
+    for entry in fs::read_dir(root.join(folder))? {
         let path = entry?.path();
+        if path.is_dir() {
+            continue;
+        }
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let mutation = parse(&name, &fs::read_to_string(&path)?);
         mutations.push(mutation.ok_or_else(|| anyhow::anyhow!("{} is no mutation", path.display()))?);

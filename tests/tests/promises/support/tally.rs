@@ -39,7 +39,7 @@ pub(crate) enum Happened {
 }
 
 /// The domain says no.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("the tally holds {sum} only")]
 pub(crate) struct No {
     pub(crate) sum: u64,
@@ -85,7 +85,7 @@ impl Aggregate for Tally {
 }
 
 /// A version, and the sum at that version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
     pub(crate) version: StreamVersion,
     pub(crate) sum: u64,
@@ -98,7 +98,7 @@ impl Seen {
 }
 
 /// Adds an amount.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Add(pub(crate) u64);
 
 impl Handle<Add> for Tally {
@@ -111,7 +111,7 @@ impl Handle<Add> for Tally {
 }
 
 /// Spends an amount, if it is there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Spend(pub(crate) u64);
 
 impl Handle<Spend> for Tally {

@@ -6,8 +6,8 @@ use onefold_core::journal::{Acknowledgement, Append, AppendError, AppendOutcome}
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::{Answer, Due, Fate, State, Written, commit_of, state_of, store};
-use crate::journal::{Shared, SimulatedDisk};
+use super::{Answer, Due, State, Written, claims, commit_of, state_of};
+use crate::journal::Shared;
 
 impl State {
     /// Puts an answer in line: behind the earlier ones of its streams.
@@ -68,32 +68,37 @@ impl State {
 
     /// Whether nothing is undecided and nothing unanswered.
     pub(in crate::journal) fn is_drained(&self) -> bool {
-        self.queue.is_empty() && self.written.is_empty() && !self.writing && self.line.is_empty() && !self.telling
+        self.queue.is_empty()
+            && self.written.is_empty()
+            && self.landing.is_empty()
+            && !self.writing
+            && self.line.is_empty()
+            && !self.telling
     }
 
     /// What is lost and what survives when the process goes. Returns those who will never be told.
-    pub(in crate::journal) fn crash(&mut self, disk: &SimulatedDisk) -> Vec<Acknowledgement> {
+    pub(in crate::journal) fn crash(&mut self, shared: &Shared) -> Vec<Acknowledgement> {
+        let disk = &shared.disk;
         self.streams.iter_mut().filter_map(|stream| stream.session.take()).for_each(|session| session.end());
-        for (parts, metadata) in self.survivors.drain(..) {
-            disk.store(&parts, &metadata);
+        for survivor in self.survivors.drain(..) {
+            disk.store(survivor);
         }
         let mut lost = Vec::new();
         let surviving = self.random.index(self.written.len() + 1);
-        for (index, Written { append, fate }) in self.written.drain(..).enumerate() {
-            let stored =
-                matches!(fate, Fate::Stored | Fate::Unknown { stored: true } | Fate::Unanswered { stored: true });
-            if stored && index < surviving && !append.is_barrier() {
-                let (parts, metadata) = commit_of(&append);
-                disk.store(&parts, &metadata);
+        for (index, Written { append, fate, decided }) in self.written.drain(..).enumerate() {
+            if fate.is_stored() && index < surviving && !append.is_barrier() {
+                disk.store(commit_of(&append, decided));
             }
             lost.push(append.acknowledgement);
         }
-        for due in std::mem::take(&mut self.line).into_values() {
+        let landing = std::mem::take(&mut self.landing).into_iter().map(Due::Landing);
+        for due in landing.chain(std::mem::take(&mut self.line).into_values()) {
             match due {
                 Due::Answer(_, (acknowledgement, _)) => lost.push(acknowledgement),
                 Due::Landing(append) if self.random.one_in(2) => {
-                    let (parts, metadata) = commit_of(&append);
-                    disk.store(&parts, &metadata);
+                    if let Ok(decided) = claims::Written::default().decide(&append, disk, shared.id) {
+                        disk.store(commit_of(&append, decided));
+                    }
                 }
                 Due::Landing(_) => (),
             }
@@ -122,10 +127,15 @@ impl State {
                     }
                     answers.push(answer);
                 }
-                Due::Landing(append) => {
-                    store(&append, shared);
-                    self.advance(&append, shared);
+                // After a failed sync nothing is written any more.
+                Due::Landing(append) if self.poison.is_some() => {
                     self.count(&append, shared, -1);
+                    shared.progress.notify_waiters();
+                }
+                // The numbers of what is written are settled already.
+                Due::Landing(append) if !self.written.is_empty() => self.landing.push(append),
+                Due::Landing(append) => {
+                    self.land(&append, shared);
                     shared.progress.notify_waiters();
                 }
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use onefold_core::journal::{Acknowledgement, Append, AppendError, Appended};
 use tokio::time::Instant;
 
-use super::{Due, Entry, Fate, NEVER, State, Written, commit_of, state_of, store};
+use super::{Decided, Due, Entry, Fate, NEVER, State, Written, claims, commit_of, state_of, store};
 use crate::journal::{Shared, Weather};
 
 impl State {
@@ -16,17 +16,20 @@ impl State {
         for _ in 0..count {
             let Some(Entry { append, refused }) = self.queue.pop_front() else { break };
             let checked = refused.map_or_else(|| self.check(&append, shared), Err);
-            let fate = match checked {
-                Err(error) => Fate::Failed(error),
-                Ok(()) => self.fate(append.is_barrier()),
+            // After session and version of every part.
+            let decided = checked.and_then(|()| self.written_claims.decide(&append, &shared.disk, shared.id));
+            let (fate, decided) = match decided {
+                Err(error) => (Fate::Failed(error), Decided::default()),
+                Ok(decided) => (self.fate(append.is_barrier()), decided),
             };
-            if matches!(fate, Fate::Stored | Fate::Unknown { stored: true } | Fate::Unanswered { stored: true }) {
+            if fate.is_stored() {
                 self.advance(&append, shared);
+                self.written_claims.add(&append, &decided);
             }
             if !matches!(fate, Fate::Stored) {
                 self.fail(&append, shared);
             }
-            self.written.push(Written { append, fate });
+            self.written.push(Written { append, fate, decided });
         }
         shared.progress.notify_waiters();
     }
@@ -84,15 +87,16 @@ impl State {
     /// The sync's end: what is stored is on the disk from here on, and the answers are on their way.
     pub(in crate::journal) fn sync(&mut self, shared: &Shared) {
         let written = std::mem::take(&mut self.written);
+        self.written_claims = claims::Written::default();
         if self.random.chance(self.weather.failed_sync) && self.poison.is_none() {
             return self.fail_sync(written, shared);
         }
         let now = Instant::now();
-        for Written { append, fate } in written {
+        for Written { append, fate, decided } in written {
             let unknown = |reason: &str| Err(AppendError::Unknown { reason: reason.into() });
             match fate {
                 Fate::Stored => {
-                    let end = store(&append, shared);
+                    let end = store(&append, decided, shared);
                     let limit = self.weather.acknowledgement;
                     let after = self.random.time_below(limit);
                     self.answer(
@@ -109,7 +113,7 @@ impl State {
                 }
                 Fate::Unknown { stored } => {
                     if stored {
-                        store(&append, shared);
+                        store(&append, decided, shared);
                     }
                     let limit = self.weather.watchdog;
                     let after = self.random.time_below(limit);
@@ -118,13 +122,25 @@ impl State {
                 Fate::Late => self.land_later(append, now, shared),
                 Fate::Unanswered { stored } => {
                     if stored {
-                        store(&append, shared);
+                        store(&append, decided, shared);
                     }
                     self.answer(append, unknown("simulated: the answer was lost"), now + NEVER, shared);
                 }
             }
         }
+        for append in std::mem::take(&mut self.landing) {
+            self.land(&append, shared);
+        }
         shared.progress.notify_waiters();
+    }
+
+    /// A commit whose outcome was unknown lands after all; unless its claims can't be had any more: then it never will.
+    pub(super) fn land(&mut self, append: &Append, shared: &Shared) {
+        if let Ok(decided) = claims::Written::default().decide(append, &shared.disk, shared.id) {
+            store(append, decided, shared);
+            self.advance(append, shared);
+        }
+        self.count(append, shared, -1);
     }
 
     /// The caller is told at once that the outcome is unknown; the commit itself lands later, and is undecided until then.
@@ -148,13 +164,18 @@ impl State {
         self.faults.poisoned = true;
         let now = Instant::now();
         let surviving = self.random.index(written.len() + 1);
-        for (index, Written { append, fate }) in written.into_iter().enumerate() {
+        for append in std::mem::take(&mut self.landing) {
+            // Nothing is written any more.
+            self.count(&append, shared, -1);
+        }
+        for (index, Written { append, fate, decided }) in written.into_iter().enumerate() {
             self.fail(&append, shared);
             let outcome = match fate {
                 Fate::Failed(error) => Err(error),
                 _ if append.is_barrier() => Err(AppendError::Poisoned { reason: reason.clone() }),
-                Fate::Stored if index < surviving => {
-                    self.survivors.push(commit_of(&append));
+                // IMPORTANT: without a gap. Claims that one gave up may have been taken by a later one.
+                fate if index < surviving && fate.is_stored() => {
+                    self.survivors.push(commit_of(&append, decided));
                     Err(AppendError::Unknown { reason: reason.clone() })
                 }
                 _ => Err(AppendError::Unknown { reason: reason.clone() }),

@@ -26,6 +26,8 @@ pub(super) enum End<T> {
     Superseded,
     /// The runtime ended.
     Closed,
+    /// It waits for what its own bulk has not stored yet.
+    NeverDurable,
 }
 
 impl<T> End<T> {
@@ -36,6 +38,7 @@ impl<T> End<T> {
             End::DeadlinePassed => NotStoredReason::DeadlinePassed,
             End::Returned(_) | End::Superseded => NotStoredReason::Superseded,
             End::Closed => NotStoredReason::ShuttingDown,
+            End::NeverDurable => NotStoredReason::NeverDurable,
         }
     }
 }
@@ -82,6 +85,9 @@ impl<A: Aggregate, F: Future> Future for Supervised<'_, A, F> {
         // IMPORTANT: only the actor may wait with the slot, which knows a single waker. It will poll again at once.
         if std::mem::replace(*this.runner, Runner::Actor) == Runner::Caller {
             return Poll::Pending;
+        }
+        if this.slot.awaits_itself() {
+            return Poll::Ready(End::NeverDurable);
         }
         let timer = this.timer.get_or_insert_with(|| {
             let limit = instant::after(Instant::now(), this.slot.shared.config.handler_timeout);

@@ -2,10 +2,11 @@
 
 use onefold_core::Aggregate;
 
+use super::super::fifo::Fifo;
 use super::super::instance::Instance;
 use super::super::panics::drop_guarded;
 use super::Slot;
-use super::queue::{Attendance, Memory, Mode, Summon};
+use super::queue::{Attendance, Memory, Mode, Queued, Summon};
 use crate::error::{Error, NotStoredReason};
 use crate::telemetry;
 
@@ -17,8 +18,8 @@ impl<A: Aggregate> Slot<A> {
 
     /// Answers everything that waits.
     pub(crate) fn fail_waiting(&self, error: impl Fn() -> Error<A::Rejection>) {
-        let mut calls = std::mem::take(&mut self.queue.lock().calls);
-        std::iter::from_fn(|| calls.pop()).for_each(|call| call.answer(error()));
+        let calls = std::mem::take(&mut self.queue.lock().calls);
+        answer_all(calls, error);
     }
 
     /// Closes if nothing waits, nothing is in flight and nobody is at work; the actor ends then.
@@ -67,9 +68,12 @@ impl<A: Aggregate> Slot<A> {
         let mut queue = self.queue.lock();
         let dozes = queue.mode == Mode::Resident && matches!(queue.actor, Attendance::Absent);
         queue.mode = Mode::Closed;
+        // IMPORTANT: under the same lock. An actor that found the slot closed with calls in it would wait for somebody to
+        // come for them, and nobody does.
+        let calls = std::mem::take(&mut queue.calls);
         let summon = queue.summon_waiting();
         drop(queue);
-        self.fail_waiting(error);
+        answer_all(calls, error);
         summon.carry_out();
         if dozes {
             self.forget_memory();
@@ -102,4 +106,8 @@ impl<A: Aggregate> Slot<A> {
         }
         self.shared.residency.leave(self);
     }
+}
+
+fn answer_all<A: Aggregate>(mut calls: Fifo<Queued<A>>, error: impl Fn() -> Error<A::Rejection>) {
+    std::iter::from_fn(|| calls.pop()).for_each(|call| call.answer(error()));
 }

@@ -1,0 +1,74 @@
+//! What a command with an idempotency key leaves in its commit: its outcome, encoded, for whoever sends it again.
+
+use onefold_core::journal::{EncodeError, EncodedEvents, KeyRecord};
+use onefold_core::{Aggregate, Limits, Timestamp};
+
+use super::super::call::{Call, Submitted};
+use super::super::instance::Instance;
+use super::{Commit, Performed, Work, commit_fits, not_encoded};
+use crate::error::Error;
+use crate::keyed::Keyed;
+
+/// The error of a command with a new key, while there is no room for another one.
+pub(super) fn keys_are_full<A: Aggregate>(instance: &Instance<A>) -> Option<Error<A::Rejection>> {
+    let limit = instance.slot.shared.config.idempotency_bytes_max;
+    let bytes = instance.keys.as_ref().map_or(0, |keys| keys.bytes());
+    let stream = || instance.slot.stream.clone();
+    (bytes >= limit).then(|| Error::Overloaded { stream: stream(), bound: "idempotency_bytes_max", limit })
+}
+
+/// Puts the reply of a decision into its commit, and remembers it. The events are applied already: on failure the state is
+/// worthless.
+pub(super) fn remember_reply<A: Aggregate, T>(
+    instance: &mut Instance<A>,
+    keyed: &Keyed<T, A::Rejection>,
+    reply: &T,
+    commit: &mut Commit,
+    at: Timestamp,
+) -> Result<(), Error<A::Rejection>> {
+    let config = &instance.slot.shared.config;
+    let record = keyed.replied(reply, config.codec, config.limits.reply_bytes_max);
+    match put(record, commit, &config.limits) {
+        Ok(record) => {
+            let version = instance.version.plus(commit.events.count().into());
+            instance.remember(record, version, at);
+            Ok(())
+        }
+        Err(failed) => Err(not_encoded(instance, failed)),
+    }
+}
+
+/// A rejection under a key: a commit without events, if rejections are to be remembered.
+pub(super) fn remember_rejection<A: Aggregate, W: Work<A>, T>(
+    instance: &mut Instance<A>,
+    call: &Call<A, W>,
+    keyed: &Keyed<T, A::Rejection>,
+    rejection: A::Rejection,
+    metadata: Vec<u8>,
+    at: Timestamp,
+) -> Performed<A, W::Output> {
+    let config = &instance.slot.shared.config;
+    let Some(record) = keyed.rejected(&rejection, config.codec, config.limits.reply_bytes_max) else {
+        return Performed::Answered(Err(Error::Rejected(rejection)));
+    };
+    let version = instance.version;
+    let mut commit = Commit { expected: version.into(), events: EncodedEvents::NONE, extras: None, metadata };
+    let record = match put(record, &mut commit, &config.limits) {
+        Ok(record) => record,
+        Err(failed) => return Performed::Answered(Err(not_encoded(instance, failed))),
+    };
+    // IMPORTANT: before it is remembered. A command that its deadline took back leaves nothing.
+    if !call.submit(Submitted { before: version, after: version, settled: instance.settled, stores: true }) {
+        return Performed::Cancelled;
+    }
+    instance.remember(record, version, at);
+    Performed::Decided { answer: Err(Error::Rejected(rejection)), commit }
+}
+
+/// Puts an encoded outcome into its commit.
+fn put(record: Result<KeyRecord, EncodeError>, commit: &mut Commit, limits: &Limits) -> Result<KeyRecord, EncodeError> {
+    let record = record?;
+    commit_fits(limits, commit.events.bytes().len() + commit.metadata.len() + record.reply.len())?;
+    commit.extras.get_or_insert_default().key = Some(record.clone());
+    Ok(record)
+}

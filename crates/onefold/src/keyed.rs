@@ -1,0 +1,147 @@
+//! A command's idempotency key: what it is, how the outcome is written down with the commit, and how a repeat is answered.
+//!
+//! ```text
+//!   KeyRecord:   key │ fingerprint of the command │ replied or rejected │ codec │ the encoded reply or rejection
+//! ```
+//!
+//! How a reply becomes bytes is chosen by the builder's method, which alone asks for serde: a command without a key carries an
+//! empty pointer.
+
+use onefold_core::journal::{EncodeError, KeyOutcome, KeyRecord};
+use onefold_core::{CodecError, CodecId, IdempotencyKey, InvalidKey, PayloadWriter, StreamId, TooLarge};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::aggregate::keys::Remembered;
+use crate::error::{AlreadyDone, Error};
+use crate::fingerprint::{Unhashable, fingerprint};
+
+/// See the module. `T` is the reply, `R` the rejection.
+pub(crate) struct Keyed<T, R> {
+    pub(crate) key: IdempotencyKey,
+    fingerprint: u128,
+    reply: Coding<T>,
+    /// Set when rejections are to be remembered, too.
+    rejection: Option<Coding<R>>,
+}
+
+/// Why a command can't have its key. Told when the command is sent, not where the builder is called.
+#[derive(Clone, Debug)]
+pub(crate) enum KeyRefused {
+    Invalid(InvalidKey),
+    Command(Unhashable),
+}
+
+impl<R> From<KeyRefused> for Error<R> {
+    fn from(refused: KeyRefused) -> Self {
+        match refused {
+            KeyRefused::Invalid(invalid) => Error::InvalidKey(invalid),
+            KeyRefused::Command(unhashable) => Error::Unserializable { reason: unhashable.to_string() },
+        }
+    }
+}
+
+/// How a value is written and read.
+struct Coding<T> {
+    encode: fn(CodecId, &T, &mut PayloadWriter<'_>) -> Result<(), CodecError>,
+    decode: fn(CodecId, &[u8]) -> Result<T, CodecError>,
+}
+
+// Not derived: what it writes and reads need not be `Clone`.
+impl<T> Clone for Coding<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Coding<T> {}
+
+impl<T, R> Clone for Keyed<T, R> {
+    fn clone(&self) -> Self {
+        let Keyed { key, fingerprint, reply, rejection } = self;
+        Keyed { key: key.clone(), fingerprint: *fingerprint, reply: *reply, rejection: *rejection }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Coding<T> {
+    const NEW: Self = Coding { encode: CodecId::encode::<T>, decode: CodecId::decode::<T> };
+}
+
+impl<T, R> Keyed<T, R> {
+    /// Makes the key of a command.
+    pub(crate) fn of<C>(key: &str, command: &C) -> Result<Self, KeyRefused>
+    where
+        C: Serialize,
+        T: Serialize + DeserializeOwned,
+    {
+        let key = IdempotencyKey::new(key).map_err(KeyRefused::Invalid)?;
+        let fingerprint = fingerprint(command).map_err(KeyRefused::Command)?;
+        Ok(Keyed { key, fingerprint, reply: Coding::NEW, rejection: None })
+    }
+
+    /// From now on a rejection is an outcome to remember, too.
+    pub(crate) fn remember_rejection(&mut self)
+    where
+        R: Serialize + DeserializeOwned,
+    {
+        self.rejection = Some(Coding::NEW);
+    }
+
+    /// What is stored when the command is answered with `reply`.
+    pub(crate) fn replied(&self, reply: &T, codec: CodecId, bytes_max: usize) -> Result<KeyRecord, EncodeError> {
+        self.record(KeyOutcome::Reply, &self.reply, reply, codec, bytes_max)
+    }
+
+    /// What is stored when the command is rejected, if that is to be remembered.
+    pub(crate) fn rejected(
+        &self,
+        rejection: &R,
+        codec: CodecId,
+        bytes_max: usize,
+    ) -> Option<Result<KeyRecord, EncodeError>> {
+        let coding = self.rejection.as_ref()?;
+        Some(self.record(KeyOutcome::Rejection, coding, rejection, codec, bytes_max))
+    }
+
+    fn record<V>(
+        &self,
+        outcome: KeyOutcome,
+        coding: &Coding<V>,
+        value: &V,
+        codec: CodecId,
+        bytes_max: usize,
+    ) -> Result<KeyRecord, EncodeError> {
+        let mut reply = Vec::new();
+        let mut writer = PayloadWriter::new(&mut reply, bytes_max);
+        match (coding.encode)(codec, value, &mut writer) {
+            Err(_) if writer.overflowed() => return Err(TooLarge::Reply { limit: bytes_max }.into()),
+            Err(error) => return Err(EncodeError::Reply { error }),
+            Ok(()) => (),
+        }
+        let (key, fingerprint, codec) = (self.key.clone(), self.fingerprint, codec.number());
+        Ok(KeyRecord { key, fingerprint, outcome, codec, reply: reply.into() })
+    }
+
+    /// What a repeat is answered with: the original outcome, and never another run.
+    pub(crate) fn repeated(&self, remembered: &Remembered, stream: &StreamId) -> Result<T, Error<R>> {
+        if remembered.fingerprint != self.fingerprint {
+            return Err(Error::KeyReused { stream: stream.clone(), key: self.key.as_str().into() });
+        }
+        let done = |reason: String| {
+            let key = self.key.as_str().into();
+            Error::AlreadyDone(Box::new(AlreadyDone { stream: stream.clone(), key, reason }))
+        };
+        let unknown = || done(format!("its reply was written with the codec {}, which is unknown", remembered.codec));
+        let (codec, bytes) = (CodecId::from_number(remembered.codec).ok_or_else(unknown)?, &*remembered.reply);
+        match (remembered.outcome, &self.rejection) {
+            (KeyOutcome::Reply, _) => (self.reply.decode)(codec, bytes).map_err(|error| done(error.to_string())),
+            (KeyOutcome::Rejection, Some(coding)) => match (coding.decode)(codec, bytes) {
+                Ok(rejection) => Err(Error::Rejected(rejection)),
+                Err(error) => Err(done(error.to_string())),
+            },
+            (KeyOutcome::Rejection, None) => {
+                Err(done("it was rejected; a repeat that remembers rejections is told how".to_owned()))
+            }
+        }
+    }
+}
