@@ -7,6 +7,9 @@
 //! Entries of a map are hashed apart and added up, because two equal maps may tell theirs in different orders. A set can't be
 //! told from a list: a command that holds a `HashSet` has no stable fingerprint.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::hash::Hasher;
 
@@ -395,85 +398,5 @@ impl ser::SerializeMap for Compound<'_> {
 
     fn end(self) -> Result<(), Unhashable> {
         self.close()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use serde::Serialize;
-
-    use super::*;
-
-    #[derive(Serialize)]
-    struct Deposit {
-        amount: u64,
-    }
-
-    #[derive(Serialize)]
-    struct Withdraw {
-        amount: u64,
-    }
-
-    #[derive(Serialize)]
-    enum Command {
-        Deposit { amount: u64 },
-        Withdraw { amount: u64 },
-        Close,
-        Note(String, String),
-    }
-
-    fn of<C: Serialize>(command: C) -> u128 {
-        fingerprint(&command).unwrap()
-    }
-
-    #[test]
-    fn commands_that_encode_alike_differ() {
-        let all = [
-            of(Deposit { amount: 10 }),
-            of(Withdraw { amount: 10 }),
-            of(Deposit { amount: 11 }),
-            of(Command::Deposit { amount: 10 }),
-            of(Command::Withdraw { amount: 10 }),
-            of(Command::Close),
-            of(Command::Note("ab".into(), "c".into())),
-            of(Command::Note("a".into(), "bc".into())),
-            of((1u8, 2u8)),
-            of([[1u8], [2u8]]),
-            of(Some(1u8)),
-            of(None::<u8>),
-        ];
-        for (index, one) in all.iter().enumerate() {
-            assert!(!all[..index].contains(one), "the one with index {index} is like an earlier one");
-        }
-    }
-
-    #[test]
-    fn equal_maps_are_alike_whatever_their_order() {
-        let pairs: Vec<(String, u32)> = (0..100).map(|number| (format!("key {number}"), number)).collect();
-        let one: HashMap<_, _> = pairs.iter().cloned().collect();
-        let other: HashMap<_, _> = pairs.iter().rev().cloned().collect();
-        assert_eq!(of(&one), of(&other));
-        let mut changed = other.clone();
-        changed.insert("key 7".into(), 8);
-        assert_ne!(of(&one), of(&changed));
-    }
-
-    /// It is stored: a retry after an upgrade must find it as it was.
-    #[test]
-    fn fingerprint_never_changes() {
-        assert_eq!(format!("{:032x}", of(Deposit { amount: 10 })), "7b19cc2f4f9e0851e4c5695e72df07f3");
-    }
-
-    #[test]
-    fn failure_to_serialize_is_told() {
-        struct Broken;
-        impl Serialize for Broken {
-            fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-                Err(ser::Error::custom("no"))
-            }
-        }
-        assert_eq!(fingerprint(&Broken), Err(Unhashable("no".into())));
     }
 }

@@ -1,8 +1,12 @@
 //! A command's idempotency key: what it is, how the outcome is written down with the commit, and how a repeat is answered.
 //!
 //! ```text
-//!   KeyRecord:   key │ fingerprint of the command │ replied or rejected │ codec │ the encoded reply or rejection
+//!   KeyRecord:   key │ fingerprint of the command │ replied or rejected │ codec │ outcome
+//!   outcome:     u64: the low half of the fingerprint of the reply, or the rejection │ its encoding
 //! ```
+//!
+//! Bytes of one shape may decode as another, with other values. So what was decoded is fingerprinted again: it counts only if it
+//! is what was encoded, to the names of its fields.
 //!
 //! How a reply becomes bytes is chosen by the builder's method, which alone asks for serde: a command without a key carries an
 //! empty pointer.
@@ -45,6 +49,25 @@ impl<R> From<KeyRefused> for Error<R> {
 struct Coding<T> {
     encode: fn(CodecId, &T, &mut PayloadWriter<'_>) -> Result<(), CodecError>,
     decode: fn(CodecId, &[u8]) -> Result<T, CodecError>,
+    fingerprint: fn(&T) -> Result<u128, Unhashable>,
+}
+
+impl<T> Coding<T> {
+    /// What is stored with a value, to know it again.
+    fn check(&self, value: &T) -> Result<u64, Unhashable> {
+        #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+        (self.fingerprint)(value).map(|fingerprint| fingerprint as u64)
+    }
+
+    /// Reads a value back, or says why it cannot be had.
+    fn read(&self, codec: CodecId, bytes: &[u8]) -> Result<T, String> {
+        let (check, bytes) = bytes.split_first_chunk().ok_or("it is cut off")?;
+        let value = (self.decode)(codec, bytes).map_err(|error| error.to_string())?;
+        match self.check(&value) {
+            Ok(again) if again == u64::from_le_bytes(*check) => Ok(value),
+            _ => Err("it was written with another shape".to_owned()),
+        }
+    }
 }
 
 // Not derived: what it writes and reads need not be `Clone`.
@@ -64,7 +87,8 @@ impl<T, R> Clone for Keyed<T, R> {
 }
 
 impl<T: Serialize + DeserializeOwned> Coding<T> {
-    const NEW: Self = Coding { encode: CodecId::encode::<T>, decode: CodecId::decode::<T> };
+    const NEW: Self =
+        Coding { encode: CodecId::encode::<T>, decode: CodecId::decode::<T>, fingerprint: fingerprint::<T> };
 }
 
 impl<T, R> Keyed<T, R> {
@@ -111,7 +135,8 @@ impl<T, R> Keyed<T, R> {
         codec: CodecId,
         bytes_max: usize,
     ) -> Result<KeyRecord, EncodeError> {
-        let mut reply = Vec::new();
+        let unhashable = |error: Unhashable| EncodeError::Reply { error: CodecError::Encode(error.to_string()) };
+        let mut reply = coding.check(value).map_err(unhashable)?.to_le_bytes().to_vec();
         let mut writer = PayloadWriter::new(&mut reply, bytes_max);
         match (coding.encode)(codec, value, &mut writer) {
             Err(_) if writer.overflowed() => return Err(TooLarge::Reply { limit: bytes_max }.into()),
@@ -134,11 +159,8 @@ impl<T, R> Keyed<T, R> {
         let unknown = || done(format!("its reply was written with the codec {}, which is unknown", remembered.codec));
         let (codec, bytes) = (CodecId::from_number(remembered.codec).ok_or_else(unknown)?, &*remembered.reply);
         match (remembered.outcome, &self.rejection) {
-            (KeyOutcome::Reply, _) => (self.reply.decode)(codec, bytes).map_err(|error| done(error.to_string())),
-            (KeyOutcome::Rejection, Some(coding)) => match (coding.decode)(codec, bytes) {
-                Ok(rejection) => Err(Error::Rejected(rejection)),
-                Err(error) => Err(done(error.to_string())),
-            },
+            (KeyOutcome::Reply, _) => self.reply.read(codec, bytes).map_err(done),
+            (KeyOutcome::Rejection, Some(coding)) => Err(coding.read(codec, bytes).map_or_else(done, Error::Rejected)),
             (KeyOutcome::Rejection, None) => {
                 Err(done("it was rejected; a repeat that remembers rejections is told how".to_owned()))
             }

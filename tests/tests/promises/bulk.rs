@@ -236,8 +236,11 @@ async fn bulk_has_its_bounds() {
     world.end().await;
 
     let world = World::with(Config { admitted_bytes_max: 64 * 1024, ..Config::default() }).await;
+    let other = tokio::spawn(world.tallies.ask("b", endless()));
+    settle().await;
     let heavy = world.tallies.ask_all("a", vec![Add(1); 16 * 1024]).await.unwrap_err();
     assert!(matches!(heavy.error, Error::Overloaded { bound: "admitted_bytes_max", .. }), "{heavy}");
+    assert!(other.await.unwrap().is_err(), "its time is up");
     world.end().await;
 }
 
