@@ -31,7 +31,7 @@ async fn receipts() -> Outcome {
     let (_runtime, accounts, _) = bank().await?;
     let amount = money(100);
     let receipt = accounts.ask("ada", Deposit { amount }).with_receipt().await?;
-    println!("{} holds {} at version {}", "ada", receipt.reply.balance, receipt.version);
+    println!("ada holds {} at version {}", receipt.reply.balance, receipt.version);
     println!("a read model that got to {} shows it", receipt.position);
     assert_eq!((receipt.version.get(), receipt.position.get(), receipt.commit.get()), (2, 2, 2));
 

@@ -99,9 +99,10 @@ async fn what_was_missed_is_shown_exactly() {
     for seen in 0..6u64 {
         let stale = tallies.ask("a", noting(0, &notes)).expect_version(seen).or_merge().await.unwrap();
         let missed = std::mem::take(&mut *notes.lock());
-        let so_far: Vec<_> =
-            (1..=6).chain(std::iter::repeat_n(0, stale.version.get() as usize - 7)).map(added).collect();
-        assert_eq!(missed, [so_far[seen as usize..].to_vec()], "after {seen}");
+        let index = |version: u64| usize::try_from(version).unwrap();
+        let noted = std::iter::repeat_n(0, index(stale.version.get()) - 7);
+        let so_far: Vec<_> = (1..=6).chain(noted).map(added).collect();
+        assert_eq!(missed, [so_far[index(seen)..].to_vec()], "after {seen}");
     }
     let none = tallies.ask("a", noting(0, &notes)).expect_version(ExpectedVersion::NoStream).or_merge();
     assert_eq!(none.await.unwrap().version.get(), 13);

@@ -200,13 +200,13 @@ async fn command_heavier_than_the_whole_bound_goes_alone() {
 async fn few_commands_are_decided_while_the_journal_has_no_room() {
     let (world, faults) = World::faulty(Config::default()).await;
     for id in 0..200 {
-        assert!(world.tallies.ask(&format!("t{id}"), Add(1)).await.is_ok());
+        assert!(world.tallies.ask(format!("t{id}"), Add(1)).await.is_ok());
     }
     faults.queue_max(1);
     let gate = Gate::closed();
     faults.append(When::nth(1), AppendFault::HoldAnswer(gate.clone()));
     let decided = Arc::new(AtomicUsize::new(0));
-    let ask = |id| tokio::spawn(world.tallies.ask(&format!("t{id}"), Told(decided.clone())));
+    let ask = |id| tokio::spawn(world.tallies.ask(format!("t{id}"), Told(decided.clone())));
     let asks: Vec<_> = (0..200).map(ask).collect();
     settle().await;
     // One is with the journal, one waited for room before anybody knew that there is none, 64 had a permit.

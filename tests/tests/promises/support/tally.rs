@@ -152,8 +152,10 @@ impl<R: Send + 'static> Handle<Do<R>> for Tally {
 /// Does something, and says for itself whether what it missed speaks against it.
 pub(crate) struct Mindful {
     handler: Do<Seen>,
-    merges: Box<dyn Fn(&[Happened]) -> bool + Send + Sync>,
+    merges: Judgement,
 }
+
+type Judgement = Box<dyn Fn(&[Happened]) -> bool + Send + Sync>;
 
 impl Mindful {
     pub(crate) fn new(add: Add, merges: impl Fn(&[Happened]) -> bool + Send + Sync + 'static) -> Self {
