@@ -72,7 +72,7 @@ async fn an_edit_goes_ahead_if_it_missed_only_edits_of_the_other_kind() {
                         assert_eq!(reached, Ok(version + 1));
                     }
                     let (before, actual) = (clerks.is(&id).await, length as u64 + 1);
-                    let missed = history.iter().skip((seen as usize).saturating_sub(1));
+                    let missed = history.iter().skip(usize::try_from(seen).unwrap().saturating_sub(1));
                     let goes_ahead = (1..=actual).contains(&seen) && missed.into_iter().all(|other| *other != edit);
                     match clerks.edit(&id, edit, "new", seen).await {
                         Ok(version) => {

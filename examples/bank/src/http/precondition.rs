@@ -123,7 +123,9 @@ mod tests {
     #[test]
     fn preconditions_are_read_or_refused() {
         let exact = |version: u64| Precondition::Expected(version.into());
-        let rows: [(&[(&str, &str)], Option<Precondition>); 16] = [
+        /// Headers, and what they mean; `None`: refused.
+        type Row = (&'static [(&'static str, &'static str)], Option<Precondition>);
+        let rows: [Row; 16] = [
             (&[], Some(Precondition::Nothing)),
             (&[("if-match", "\"7\"")], Some(exact(7))),
             (&[("if-match", " \"0\" ")], Some(exact(0))),
