@@ -125,6 +125,15 @@ impl Compound<'_> {
     }
 }
 
+/// An integer counts by its value, whatever its width.
+macro_rules! widened {
+    ($($method:ident($type:ty) => $wide:ident,)+) => {$(
+        fn $method(self, value: $type) -> Result<(), Unhashable> {
+            self.$wide(value.into())
+        }
+    )+};
+}
+
 impl<'a> Serializer for &'a mut Hashing {
     type Ok = ();
     type Error = Unhashable;
@@ -141,41 +150,20 @@ impl<'a> Serializer for &'a mut Hashing {
         Ok(())
     }
 
-    fn serialize_i8(self, value: i8) -> Result<(), Unhashable> {
-        self.serialize_i128(value.into())
-    }
-
-    fn serialize_i16(self, value: i16) -> Result<(), Unhashable> {
-        self.serialize_i128(value.into())
-    }
-
-    fn serialize_i32(self, value: i32) -> Result<(), Unhashable> {
-        self.serialize_i128(value.into())
-    }
-
-    fn serialize_i64(self, value: i64) -> Result<(), Unhashable> {
-        self.serialize_i128(value.into())
+    widened! {
+        serialize_i8(i8) => serialize_i128,
+        serialize_i16(i16) => serialize_i128,
+        serialize_i32(i32) => serialize_i128,
+        serialize_i64(i64) => serialize_i128,
+        serialize_u8(u8) => serialize_u128,
+        serialize_u16(u16) => serialize_u128,
+        serialize_u32(u32) => serialize_u128,
+        serialize_u64(u64) => serialize_u128,
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), Unhashable> {
         self.fixed(Tag::Signed, value.to_le_bytes());
         Ok(())
-    }
-
-    fn serialize_u8(self, value: u8) -> Result<(), Unhashable> {
-        self.serialize_u128(value.into())
-    }
-
-    fn serialize_u16(self, value: u16) -> Result<(), Unhashable> {
-        self.serialize_u128(value.into())
-    }
-
-    fn serialize_u32(self, value: u32) -> Result<(), Unhashable> {
-        self.serialize_u128(value.into())
-    }
-
-    fn serialize_u64(self, value: u64) -> Result<(), Unhashable> {
-        self.serialize_u128(value.into())
     }
 
     fn serialize_u128(self, value: u128) -> Result<(), Unhashable> {
@@ -299,83 +287,50 @@ impl<'a> Serializer for &'a mut Hashing {
     }
 }
 
-impl ser::SerializeSeq for Compound<'_> {
-    type Ok = ();
-    type Error = Unhashable;
+/// What has parts without names.
+macro_rules! listed {
+    ($($kind:ident :: $method:ident),+) => {$(
+        impl ser::$kind for Compound<'_> {
+            type Ok = ();
+            type Error = Unhashable;
 
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unhashable> {
-        self.part(value)
-    }
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unhashable> {
+                self.part(value)
+            }
 
-    fn end(self) -> Result<(), Unhashable> {
-        self.close()
-    }
+            fn end(self) -> Result<(), Unhashable> {
+                self.close()
+            }
+        }
+    )+};
 }
 
-impl ser::SerializeTuple for Compound<'_> {
-    type Ok = ();
-    type Error = Unhashable;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unhashable> {
-        self.part(value)
-    }
-
-    fn end(self) -> Result<(), Unhashable> {
-        self.close()
-    }
+listed! {
+    SerializeSeq::serialize_element,
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field
 }
 
-impl ser::SerializeTupleStruct for Compound<'_> {
-    type Ok = ();
-    type Error = Unhashable;
+/// What has parts with names.
+macro_rules! named {
+    ($($kind:ident),+) => {$(
+        impl ser::$kind for Compound<'_> {
+            type Ok = ();
+            type Error = Unhashable;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unhashable> {
-        self.part(value)
-    }
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unhashable> {
+                self.field(name, value)
+            }
 
-    fn end(self) -> Result<(), Unhashable> {
-        self.close()
-    }
+            fn end(self) -> Result<(), Unhashable> {
+                self.close()
+            }
+        }
+    )+};
 }
 
-impl ser::SerializeTupleVariant for Compound<'_> {
-    type Ok = ();
-    type Error = Unhashable;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unhashable> {
-        self.part(value)
-    }
-
-    fn end(self) -> Result<(), Unhashable> {
-        self.close()
-    }
-}
-
-impl ser::SerializeStruct for Compound<'_> {
-    type Ok = ();
-    type Error = Unhashable;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unhashable> {
-        self.field(name, value)
-    }
-
-    fn end(self) -> Result<(), Unhashable> {
-        self.close()
-    }
-}
-
-impl ser::SerializeStructVariant for Compound<'_> {
-    type Ok = ();
-    type Error = Unhashable;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unhashable> {
-        self.field(name, value)
-    }
-
-    fn end(self) -> Result<(), Unhashable> {
-        self.close()
-    }
-}
+named! { SerializeStruct, SerializeStructVariant }
 
 impl ser::SerializeMap for Compound<'_> {
     type Ok = ();

@@ -1,3 +1,5 @@
+//! Commands that encode alike have different fingerprints, equal ones the same, for ever.
+
 use std::collections::HashMap;
 
 use serde::Serialize;
