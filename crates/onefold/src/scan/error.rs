@@ -8,7 +8,7 @@ use crate::events::EventsError;
 /// A scan that did not come to its end. Nothing of the journal was changed, and nothing was passed over.
 ///
 /// To go on behind what stopped it is its reader's decision, and takes two scans: one `.until(&error.reached)`, for the state up
-/// to there, and one from [`beyond`](ScanError::beyond), with that state.
+/// to there, and one from [`beyond`](field@ScanError::beyond), with that state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the scan stopped after position {}: {stop}", reached.position())]
 #[non_exhaustive]
