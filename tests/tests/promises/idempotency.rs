@@ -7,7 +7,8 @@ use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt};
 use onefold::journal::Journal;
 use onefold::{
-    Aggregate, Config, Error, ErrorKind, Handle, InvalidKey, Limits, MemoryJournal, NotStoredReason, StreamVersion,
+    Aggregate, Config, Error, ErrorKind, Handle, InvalidKey, Limits, MemoryJournal, NotStoredReason, RetryPolicy,
+    StreamVersion,
 };
 use onefold_testkit::faults::{AppendFault, Gate, When};
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,22 @@ async fn repeat_after_an_unknown_outcome_happens_once() {
         assert_eq!(add(&world, "one", 5).await, Ok(Seen::at(1, 5)));
         assert_eq!(add(&world, "one", 5).await, Ok(Seen::at(1, 5)));
         assert_eq!(stored(&world).await, (1, 5));
+        world.end().await;
+    }
+}
+
+/// With a key a retry goes on after an outcome that nobody knows; without one that is what the caller is told.
+#[tokio::test(start_paused = true)]
+async fn retry_goes_on_after_an_unknown_outcome_with_a_key_only() {
+    for fault in [AppendFault::FailAfterWrite, AppendFault::LoseWrite] {
+        let (world, faults) = World::faulty(Config::default()).await;
+        faults.append(When::nth(1), fault.clone());
+        let retried = world.tallies.ask("a", Add(5)).idempotency_key("one").retry(RetryPolicy::default()).await;
+        assert_eq!(retried, Ok(Seen::at(1, 5)));
+        assert_eq!(stored(&world).await, (1, 5));
+        faults.append(When::nth(1), fault);
+        let unknown = world.tallies.ask("b", Add(5)).retry(RetryPolicy::default()).await.unwrap_err();
+        assert_eq!(unknown.kind(), ErrorKind::OutcomeUnknown);
         world.end().await;
     }
 }
