@@ -201,6 +201,11 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         submits
     }
 
+    /// The actor's side: what was submitted never reaches the journal after all.
+    pub(crate) fn stores_nothing(&self, nothing: Submitted) {
+        self.state.lock().submitted = nothing;
+    }
+
     /// The actor's side: holds the answer back.
     pub(crate) fn hold(&self, answer: Answer<A, W>) {
         if let Phase::Submitted(held) = &mut self.state.lock().phase {

@@ -105,12 +105,6 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
         Ok(Execution::Skipped | Execution::Done) => Ok(()),
         Ok(Execution::Answered) => gate::release(&instance, call),
         Ok(Execution::Decided(commit)) => gate::append(&instance, call, commit),
-        Ok(Execution::Spoiled(error)) => {
-            instance.slot.break_down();
-            call.decide(Err(error));
-            instance.discard();
-            return None;
-        }
         Err(panic) => {
             crashed(&instance, &call, panic);
             instance.discard();
@@ -134,7 +128,7 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
 }
 
 /// What remains to be done for a call after it was executed.
-enum Execution<A: Aggregate> {
+enum Execution {
     /// Its caller had left; nothing ran.
     Skipped,
     /// Nothing: it is answered.
@@ -143,15 +137,9 @@ enum Execution<A: Aggregate> {
     Answered,
     /// Append, then release the held answer.
     Decided(Commit),
-    /// Throw the state away, which is ahead by what will never be stored, and answer with this.
-    Spoiled(Error<A::Rejection>),
 }
 
-async fn execute<A: Aggregate, W: Work<A>>(
-    call: &Call<A, W>,
-    instance: &mut Instance<A>,
-    runner: Runner,
-) -> Execution<A> {
+async fn execute<A: Aggregate, W: Work<A>>(call: &Call<A, W>, instance: &mut Instance<A>, runner: Runner) -> Execution {
     if runner == Runner::Actor && Instant::now() >= call.deadline {
         // The caller's own timer may be late; a command whose deadline passed before it started never runs.
         let reason = NotStoredReason::DeadlinePassed;
@@ -185,7 +173,13 @@ async fn execute<A: Aggregate, W: Work<A>>(
             instance.slot.weigh(instance.weight());
             Execution::Decided(commit)
         }
-        Performed::Spoiled(error) => Execution::Spoiled(error),
+        Performed::Spoiled(error) => {
+            // Through the gate: it names a version that may not be durable yet.
+            call.stores_nothing(Submitted::nothing(instance.version, instance.settled));
+            call.hold(Err(error));
+            instance.spoiled = true;
+            Execution::Answered
+        }
     }
 }
 
