@@ -19,6 +19,12 @@ impl Timestamp {
         self.0
     }
 
+    /// The moment so much later; the last one there is, if that is beyond it.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Timestamp(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+    }
+
     /// The same moment as the standard library says it.
     pub fn to_system_time(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_micros(self.0)

@@ -34,7 +34,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use codec::Json;
 pub use codec::{Bincode, Codec, CodecError, CodecId, PayloadWriter};
 pub use context::{AwaitDurable, Context};
-pub use decision::Decision;
+pub use decision::{ClaimRefused, ClaimRequest, Decision, DecisionParts};
 pub use event::{DecodeError, Event, EventType};
 pub use idempotency::{IdempotencyKey, InvalidKey};
 pub use limits::{Limits, TooLarge};

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use onefold::{Aggregate, Context, Handle};
+use onefold::{Aggregate, ClaimRequest, Context, DecisionParts, Handle};
 use smallvec::SmallVec;
 
 /// One command for an aggregate of type `A`, whichever its own type and reply are.
@@ -16,6 +16,7 @@ pub struct Command<A: Aggregate>(Box<dyn Decide<A>>);
 /// What a command decided, without its reply's type.
 pub(crate) struct Decided<A: Aggregate> {
     pub(crate) events: SmallVec<[A::Event; 1]>,
+    pub(crate) claims: Vec<ClaimRequest<A::Rejection>>,
     /// Runs the reply's closure, and what checks the reply.
     pub(crate) reply: CheckedReply<A>,
 }
@@ -69,12 +70,12 @@ where
     fn decide<'a>(self: Box<Self>, state: &'a A, cx: &'a Context<A>) -> Deciding<'a, A> {
         let Typed { command, check } = *self;
         Box::pin(async move {
-            let (events, reply) = state.handle(command, cx).await?.into_parts();
+            let DecisionParts { events, claims, reply } = state.handle(command, cx).await?.into_parts();
             let reply = move |state: &A| {
                 let reply = reply(state);
                 check(state, &reply)
             };
-            Ok(Decided { events, reply: Box::new(reply) })
+            Ok(Decided { events, claims, reply: Box::new(reply) })
         })
     }
 }

@@ -152,7 +152,7 @@ impl<A: Aggregate> Handle<Order<A>> for Simulated<A> {
         let mut context = Context::new(services.clone(), cx.id().clone(), clock.clone(), bridge.clone());
         context.prepare(cx.version(), cx.metadata().clone());
         let decided = with_bridge(&bridge, command.decide(&self.inner, &context), || Box::pin(cx.durable())).await;
-        let Decided { events, reply } = match decided {
+        let Decided { events, claims, reply } = match decided {
             Ok(decided) => decided,
             Err(rejection) => {
                 running.rejected();
@@ -165,7 +165,7 @@ impl<A: Aggregate> Handle<Order<A>> for Simulated<A> {
             self.armed.store(stage as u8 + 1, Ordering::Relaxed);
         }
         let (witness, invariant) = (witness.clone(), invariant.clone());
-        Ok(self.emit_all(events).reply(move |state| {
+        Ok(self.emit_all(events).and_claims(claims).reply(move |state| {
             state.pass(Stage::Reply);
             if let Err(reason) = reply(&state.inner) {
                 witness.wrong_reply(operation, reason);

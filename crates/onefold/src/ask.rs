@@ -1,6 +1,7 @@
 //! The caller's side of a command: a hand-written future, `'static`, without a box of its own.
 
 mod all;
+mod expire;
 mod many;
 mod policy;
 mod read;
@@ -14,12 +15,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use compact_str::CompactString;
 use onefold_core::{CommandId, CorrelationId, ExpectedVersion, Handle, Merge, Metadata, Timestamp};
 use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::all::{AskAll, BulkError};
+pub(crate) use self::expire::expire;
 pub use self::many::{AllAnswers, AskMany};
 pub use self::policy::{Jitter, RetryPolicy};
 pub use self::read::ReadState;
@@ -192,6 +195,15 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Ask<A, C, F> {
     }
 }
 
+type AskParts<A, C, F> = (Arc<Kind<A>>, CompactString, Option<Duration>, bool, Option<Command<A, C, F>>);
+
+impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Ask<A, C, F> {
+    /// Takes it apart before it is sent: whom to ask, its deadline, whether it retries, and the command.
+    pub(crate) fn into_parts(self) -> AskParts<A, C, F> {
+        self.sending.into_parts()
+    }
+}
+
 impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Future for Ask<A, C, F> {
     type Output = Result<F::Output, Error<A::Rejection>>;
 
@@ -204,7 +216,7 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Future for Ask<A, 
 }
 
 /// Gives a command its identity, at its first poll. It keeps it when it is sent again; but it is admitted anew.
-fn identify(metadata: &mut Metadata, shared: &Shared, asking: Asking, now: Timestamp) {
+pub(crate) fn identify(metadata: &mut Metadata, shared: &Shared, asking: Asking, now: Timestamp) {
     metadata.timestamp = now;
     if metadata.command_id != CommandId::default() {
         return;

@@ -64,6 +64,11 @@ pub struct Config {
     /// How many commands one [`ask_all`](crate::Aggregates::ask_all) may have. Their events together are bounded by
     /// [`limits`](Config::limits), as those of any commit. Default: 1,024. At the bound: `TooLarge`.
     pub bulk_commands_max: usize,
+    /// How many aggregates one [`transact`](crate::transact) may have. Default: 64. At the bound: `InvalidTransact`.
+    pub transact_participants_max: usize,
+    /// How long an aggregate waits for the other participants of a `transact`, and handles nothing else meanwhile. Default:
+    /// 2 s. At the bound: `NotStored`, of all of them.
+    pub transact_hold_max: Duration,
     /// How many missed events a command with a stale expected version is weighed against at most, when it asks for that by
     /// [`or_merge`](crate::Ask::or_merge). Default: 256. At the bound: `Conflict`.
     pub missed_events_max: usize,
@@ -104,6 +109,8 @@ impl Default for Config {
             idempotency_retention: Duration::from_secs(3_600),
             idempotency_bytes_max: 64 * 1024 * 1024,
             bulk_commands_max: 1024,
+            transact_participants_max: 64,
+            transact_hold_max: Duration::from_secs(2),
             missed_events_max: 256,
             missed_bytes_max: 1024 * 1024,
             turn_commands_max: 64,
@@ -135,6 +142,7 @@ impl Config {
             ("handler_timeout", self.handler_timeout),
             ("recovery_timeout", self.recovery_timeout),
             ("idle_timeout", self.idle_timeout),
+            ("transact_hold_max", self.transact_hold_max),
             ("crash_window", self.crash_window),
             ("quarantine_min", self.quarantine_min),
         ];
@@ -149,6 +157,7 @@ impl Config {
             ("idempotency_keys_min", self.idempotency_keys_min),
             ("idempotency_bytes_max", self.idempotency_bytes_max),
             ("bulk_commands_max", self.bulk_commands_max),
+            ("transact_participants_max", self.transact_participants_max),
             ("missed_events_max", self.missed_events_max),
             ("missed_bytes_max", self.missed_bytes_max),
             ("turn_commands_max", self.turn_commands_max as usize),

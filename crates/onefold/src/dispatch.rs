@@ -54,7 +54,7 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
     }
     let now_ms = shared.millis(times.now);
     // From inside a handler a call is queued: it may be one of thousands, or lead round in a circle.
-    let may_begin = chain.is_none() && times.now < times.deadline && run::may_begin(cx);
+    let may_begin = !W::QUEUES && chain.is_none() && times.now < times.deadline && run::may_begin(cx);
     let mut offered = Some((work, chain));
     let found = kind.with_slot(id, |slot| {
         if let Some((_, Some(chain))) = &offered

@@ -1,22 +1,27 @@
 //! What a caller is told when there is no reply: was it stored, and is it safe to try again?
 
 mod key;
+mod not_stored;
 
 use std::fmt;
 use std::time::Duration;
 
 use onefold_core::journal::{AppendError, EncodeError};
-use onefold_core::{ExpectedVersion, InvalidId, InvalidKey, StreamId, StreamVersion, TooLarge};
+use onefold_core::{
+    ClaimName, ExpectedVersion, Holder, InvalidClaim, InvalidId, InvalidKey, StreamId, StreamVersion, TooLarge,
+};
 
 pub use self::key::AlreadyDone;
+pub use self::not_stored::{NotStored, NotStoredReason};
+use crate::transact::InvalidTransact;
 
 /// Why a command has no reply. `R` is the aggregate's rejection.
 ///
 /// | variant | stored? | retry safe |
 /// |---|---|---|
-/// | `InvalidId`, `TooLarge`, `Encode` | no | no |
+/// | `InvalidId`, `InvalidClaim`, `InvalidTransact`, `TooLarge`, `Encode` | no | no |
 /// | `Rejected` | no | no |
-/// | `Conflict` | no | no |
+/// | `Conflict`, `ClaimTaken`, `ClaimNotHeld` | no | no |
 /// | `InvalidKey`, `KeyReused`, `Unserializable` | no | no |
 /// | `AlreadyDone` | by the original command | no |
 /// | `Overloaded`, `DiskLow`, `NotStored` | no | yes, but for a caught panic, re-entrance, waiting for itself, or what can't be read |
@@ -63,6 +68,39 @@ pub enum Error<R> {
         /// Where it is.
         actual: StreamVersion,
     },
+    /// The decision names a claim that breaks the rules.
+    #[error("{stream} at version {version}: {error}")]
+    InvalidClaim {
+        /// The aggregate.
+        stream: StreamId,
+        /// The version it is at.
+        version: StreamVersion,
+        /// What is wrong with it.
+        error: InvalidClaim,
+    },
+    /// Another aggregate holds a claim that the decision takes.
+    #[error("{stream} cannot have the claim {claim}: {} holds it", holder.stream)]
+    ClaimTaken {
+        /// The aggregate.
+        stream: StreamId,
+        /// The claim.
+        claim: ClaimName,
+        /// Who holds it.
+        holder: Box<Holder>,
+    },
+    /// The decision confirms, releases or moves a claim that the aggregate does not hold.
+    #[error("{stream} does not hold the claim {claim}{}", held_by(holder.as_deref()))]
+    ClaimNotHeld {
+        /// The aggregate.
+        stream: StreamId,
+        /// The claim.
+        claim: ClaimName,
+        /// Who does, if anybody.
+        holder: Option<Box<Holder>>,
+    },
+    /// These aggregates cannot decide together.
+    #[error(transparent)]
+    InvalidTransact(InvalidTransact),
     /// The idempotency key breaks the rules.
     #[error(transparent)]
     InvalidKey(#[from] InvalidKey),
@@ -130,6 +168,14 @@ pub enum ErrorKind {
     Encode,
     /// [`Error::Conflict`]
     Conflict,
+    /// [`Error::InvalidClaim`]
+    InvalidClaim,
+    /// [`Error::ClaimTaken`]
+    ClaimTaken,
+    /// [`Error::ClaimNotHeld`]
+    ClaimNotHeld,
+    /// [`Error::InvalidTransact`]
+    InvalidTransact,
     /// [`Error::InvalidKey`]
     InvalidKey,
     /// [`Error::Unserializable`]
@@ -159,6 +205,10 @@ impl<R> Error<R> {
             Error::TooLarge { .. } => ErrorKind::TooLarge,
             Error::Encode { .. } => ErrorKind::Encode,
             Error::Conflict { .. } => ErrorKind::Conflict,
+            Error::InvalidClaim { .. } => ErrorKind::InvalidClaim,
+            Error::ClaimTaken { .. } => ErrorKind::ClaimTaken,
+            Error::ClaimNotHeld { .. } => ErrorKind::ClaimNotHeld,
+            Error::InvalidTransact(_) => ErrorKind::InvalidTransact,
             Error::InvalidKey(_) => ErrorKind::InvalidKey,
             Error::Unserializable { .. } => ErrorKind::Unserializable,
             Error::KeyReused { .. } => ErrorKind::KeyReused,
@@ -176,8 +226,11 @@ impl<R> Error<R> {
         match self {
             Error::Overloaded { .. } | Error::DiskLow { .. } => true,
             Error::NotStored(error) => {
-                use NotStoredReason::{NeverDurable, Panicked, Reentrant, Unreadable};
-                !matches!(error.reason, Panicked { .. } | Reentrant | NeverDurable | Unreadable { .. })
+                use NotStoredReason::{NeverDurable, Panicked, Reentrant, Unreadable, Unsupported};
+                !matches!(
+                    error.reason,
+                    Panicked { .. } | Reentrant | NeverDurable | Unreadable { .. } | Unsupported { .. }
+                )
             }
             _ => false,
         }
@@ -201,6 +254,32 @@ impl<R> Error<R> {
         match self {
             Error::Rejected(rejection) => Some(rejection),
             _ => None,
+        }
+    }
+
+    /// The same error, with the rejection told in other words.
+    pub fn map_rejection<S>(self, map: impl FnOnce(R) -> S) -> Error<S> {
+        match self {
+            Error::Rejected(rejection) => Error::Rejected(map(rejection)),
+            Error::InvalidId(error) => Error::InvalidId(error),
+            Error::TooLarge { stream, version, what } => Error::TooLarge { stream, version, what },
+            Error::Encode { stream, version, error } => Error::Encode { stream, version, error },
+            Error::Conflict { stream, expected, actual } => Error::Conflict { stream, expected, actual },
+            Error::InvalidClaim { stream, version, error } => Error::InvalidClaim { stream, version, error },
+            Error::ClaimTaken { stream, claim, holder } => Error::ClaimTaken { stream, claim, holder },
+            Error::ClaimNotHeld { stream, claim, holder } => Error::ClaimNotHeld { stream, claim, holder },
+            Error::InvalidTransact(error) => Error::InvalidTransact(error),
+            Error::InvalidKey(error) => Error::InvalidKey(error),
+            Error::Unserializable { reason } => Error::Unserializable { reason },
+            Error::KeyReused { stream, key } => Error::KeyReused { stream, key },
+            Error::AlreadyDone(error) => Error::AlreadyDone(error),
+            Error::Overloaded { stream, bound, limit } => Error::Overloaded { stream, bound, limit },
+            Error::DiskLow { stream, free_bytes, reserve_bytes } => {
+                Error::DiskLow { stream, free_bytes, reserve_bytes }
+            }
+            Error::NotStored(error) => Error::NotStored(error),
+            Error::Quarantined(error) => Error::Quarantined(error),
+            Error::OutcomeUnknown(error) => Error::OutcomeUnknown(error),
         }
     }
 
@@ -240,91 +319,14 @@ impl<R> Error<R> {
                 // checked before. Where the aggregate is now, only a new session can tell.
                 Error::not_stored(stream, None, NotStoredReason::Superseded)
             }
+            AppendError::Unsupported { what } => {
+                Error::not_stored(stream, version, NotStoredReason::Unsupported { what })
+            }
             // `Unavailable`, and whatever may be added: that surely nothing was stored is known by now.
             other => Error::not_stored(stream, version, NotStoredReason::Unavailable { reason: other.to_string() }),
         }
     }
 }
-
-/// Surely nothing was stored, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotStored {
-    /// The aggregate.
-    pub stream: StreamId,
-    /// The version it was at, where that is known.
-    pub version: Option<StreamVersion>,
-    /// Why.
-    pub reason: NotStoredReason,
-}
-
-/// Why nothing was stored.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NotStoredReason {
-    /// The deadline passed before the decision was submitted.
-    #[error("the deadline passed before it was decided: try again, or allow more time")]
-    DeadlinePassed,
-    /// The handler took longer than `handler_timeout`.
-    #[error("the handler took longer than {limit:?} (handler_timeout): try again, or allow more time")]
-    HandlerTimeout {
-        /// The limit in force.
-        limit: Duration,
-    },
-    /// A panic was caught. The aggregate is rebuilt from its journal.
-    #[error("{stage} panicked: {message}; correct the aggregate's code")]
-    Panicked {
-        /// Where: `merge`, `handle`, `apply`, `reply`, `read` or `weight`.
-        stage: &'static str,
-        /// What the panic said; cut at 1 KiB.
-        message: String,
-    },
-    /// The handler asked an aggregate that is waiting for this very call.
-    #[error("the aggregate is waiting for this very call: it would never be answered")]
-    Reentrant,
-    /// A handler inside of `ask_all` waited until everything before it is durable, the commands before it in the same
-    /// `ask_all` included, which become durable only together with it.
-    #[error("the handler waits for commands of its own bulk to be durable: it would never go on")]
-    NeverDurable,
-    /// An earlier command of this aggregate could not be stored, or another runtime took the aggregate over.
-    #[error("an earlier append failed or another runtime took over, so this decision was discarded: try again")]
-    Superseded,
-    /// The journal refuses writes after a failure.
-    #[error("the journal refuses writes after a failure ({reason}): restart the process")]
-    Poisoned {
-        /// The first failure.
-        reason: String,
-    },
-    /// The journal could not take it, for a passing reason.
-    #[error("{reason}: try again")]
-    Unavailable {
-        /// Why.
-        reason: String,
-    },
-    /// What a command with a stale expectation missed can't be read back: it is damaged, or this build does not know it.
-    #[error("what the command missed can't be read: {reason}; look at the aggregate's events")]
-    Unreadable {
-        /// Why.
-        reason: String,
-    },
-    /// The instance could not be brought back.
-    #[error("the aggregate could not be recovered: {reason}; try again")]
-    RecoveryFailed {
-        /// Why.
-        reason: String,
-    },
-    /// The runtime is shutting down.
-    #[error("the runtime is shutting down: try again on the next one")]
-    ShuttingDown,
-}
-
-impl fmt::Display for NotStored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_place(f, &self.stream, self.version)?;
-        write!(f, "nothing was stored: {}", self.reason)
-    }
-}
-
-impl std::error::Error for NotStored {}
 
 /// The aggregate takes no commands for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -368,6 +370,10 @@ impl fmt::Display for OutcomeUnknown {
 }
 
 impl std::error::Error for OutcomeUnknown {}
+
+fn held_by(holder: Option<&Holder>) -> String {
+    holder.map_or_else(String::new, |holder| format!(": {} does", holder.stream))
+}
 
 fn write_place(f: &mut fmt::Formatter<'_>, stream: &StreamId, version: Option<StreamVersion>) -> fmt::Result {
     match version {

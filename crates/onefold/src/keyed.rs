@@ -116,6 +116,11 @@ impl<T, R> Keyed<T, R> {
         self.record(KeyOutcome::Reply, &self.reply, reply, codec, bytes_max)
     }
 
+    /// Whether a rejection is to be remembered, too.
+    pub(crate) fn remembers_rejections(&self) -> bool {
+        self.rejection.is_some()
+    }
+
     /// What is stored when the command is rejected, if that is to be remembered.
     pub(crate) fn rejected(
         &self,

@@ -56,6 +56,7 @@ compile_error!(
 mod aggregate;
 mod aggregates;
 mod ask;
+mod claims;
 mod commands;
 mod config;
 mod dispatch;
@@ -73,9 +74,11 @@ mod runtime;
 mod scan;
 mod sync;
 mod telemetry;
+mod transact;
 
 pub use aggregates::Aggregates;
 pub use ask::{AllAnswers, Ask, AskAll, AskMany, BulkError, Jitter, ReadState, RetryPolicy};
+pub use claims::{ClaimError, ClaimStream};
 pub use commands::Commands;
 pub use config::{Config, ConfigError};
 pub use error::{AlreadyDone, Error, ErrorKind, NotStored, NotStoredReason, OutcomeUnknown, Quarantined};
@@ -85,6 +88,7 @@ pub use receipt::{Answering, Receipt, ReplyOnly, WithReceipt};
 pub use report::{ExceptionReport, ReportError};
 pub use runtime::{Health, NotRegistered, Runtime, RuntimeBuilder, RuntimeStats, ShutdownReport, StartError};
 pub use scan::{Scan, ScanError, ScanStop, Scanned};
+pub use transact::{InvalidTransact, Participants, RejectAs, Transact, TransactError, transact};
 
 pub use onefold_core::journal::{self, MemoryJournal};
 pub use onefold_core::*;

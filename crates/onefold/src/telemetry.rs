@@ -17,6 +17,16 @@ pub(crate) fn merge_span(stream: &StreamId, seen: StreamVersion, version: Stream
     tracing::debug_span!("onefold.merge", stream = %stream, seen = seen.get(), version = version.get())
 }
 
+/// Ending a hold whose time is up.
+pub(crate) fn expiry_span(stream: &StreamId) -> Span {
+    tracing::debug_span!("onefold.expiry", stream = %stream)
+}
+
+/// A hold whose time is up could not be ended now: it lasts.
+pub(crate) fn not_expired(aggregate_type: &str, error: &(dyn std::error::Error + 'static)) {
+    tracing::debug!(name: "onefold.not_expired", aggregate_type, error, "a hold could not be ended, it lasts");
+}
+
 /// Bringing back one instance.
 pub(crate) fn recovery_span(stream: &StreamId) -> Span {
     tracing::debug_span!("onefold.recovery", stream = %stream)
@@ -30,6 +40,16 @@ pub(crate) fn recovered(stream: &StreamId, version: StreamVersion) {
 /// Handing a decision to the journal.
 pub(crate) fn append_span(stream: &StreamId, version: StreamVersion, events: u32) -> Span {
     tracing::debug_span!("onefold.append", stream = %stream, version = version.get(), events)
+}
+
+/// Handing the decision of several aggregates to the journal.
+pub(crate) fn joint_append_span(participants: usize) -> Span {
+    tracing::debug_span!("onefold.transact", participants)
+}
+
+/// Waiting for the other participants of a decision.
+pub(crate) fn hold_span(stream: &StreamId) -> Span {
+    tracing::debug_span!("onefold.hold", stream = %stream)
 }
 
 /// An append failed; the instance is rebuilt.

@@ -105,6 +105,26 @@ impl<'a> DecidedClaims<'a> {
         Ok(decided)
     }
 
+    /// Whether `stream` could make these changes, one after the other, with the claims as they durably are now. What is on
+    /// its way may decide otherwise; this spares an append that would surely fail.
+    ///
+    /// # Errors
+    ///
+    /// As [`decide`](Self::decide).
+    pub fn foresee(stream: &StreamId, changes: &[ClaimChange]) -> Result<(), AppendError> {
+        let mut foreseen = DecidedClaims::default();
+        for change in changes {
+            let before = match foreseen.holder_of(change.claim.name()) {
+                Some(holder) => holder.clone(),
+                None => change.claim.holder(),
+            };
+            for fact in decide_one(change, stream, before)?.into_iter().flatten() {
+                foreseen.holders.push((&change.claim, fact.holder(stream, CommitNumber::NONE)));
+            }
+        }
+        Ok(())
+    }
+
     /// Who holds a claim after what was decided so far; `None` if that did not concern it.
     fn holder_of(&self, name: &ClaimName) -> Option<&Option<Holder>> {
         self.holders.iter().rev().find(|(claim, _)| claim.name() == name).map(|(_, holder)| holder)

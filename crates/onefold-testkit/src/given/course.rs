@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use onefold_core::{
-    Aggregate, CommandId, Context, CorrelationId, Decision, Event, Handle, Metadata, StreamId, StreamVersion,
+    Aggregate, CommandId, Context, CorrelationId, Decision, DecisionParts, Event, Handle, Metadata, StreamId,
+    StreamVersion,
 };
 
 use super::failure::{Failure, Story};
@@ -98,7 +99,7 @@ impl<A: Aggregate<Event: Debug + PartialEq>> Course<A> {
     }
 
     fn carry_out<R>(&mut self, decision: Decision<A, R>) -> Result<End<A, R>, Failure> {
-        let (events, reply) = decision.into_parts();
+        let DecisionParts { events, reply, .. } = decision.into_parts();
         let events = events.into_vec();
         let stored = round_trip::events(&events, &self.setting)?;
         self.apply(&events, &stored)?;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use crate::sync::Mutex;
-use onefold_core::journal::{Acknowledge, AppendOutcome, Appended};
+use onefold_core::journal::{Acknowledge, AppendError, AppendOutcome, Appended};
 use onefold_core::{Aggregate, StreamVersion};
 use tokio::time::Instant;
 
@@ -249,6 +249,29 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         }
     }
 
+    /// The journal has decided the append. `refused`: what its refusal means, if not what it means in general.
+    pub(crate) fn acknowledged(
+        &self,
+        outcome: AppendOutcome,
+        refused: impl FnOnce(&AppendError) -> Option<Error<A::Rejection>>,
+    ) {
+        // IMPORTANT: the slot first. A caller that asks again must not find its own append still in flight.
+        let was_sound = self.slot.decided(outcome.is_err());
+        let outcome = outcome.map(Some).map_err(|error| {
+            if let Some(refusal) = refused(&error) {
+                return refusal;
+            }
+            crate::telemetry::append_failed(&self.slot.stream, &error);
+            let submitted = self.state.lock().submitted;
+            let version = |version| was_sound.then_some(version);
+            match submitted.stores && !error.surely_not_stored() {
+                true => Error::unknown_append(&self.slot.stream, version(submitted.after), error),
+                false => Error::from_append(&self.slot.stream, version(submitted.before), error),
+            }
+        });
+        self.decide(outcome);
+    }
+
     /// Drops a command that never runs, or a reply that nobody takes. It is a user's value, and should its drop panic, that
     /// must not end the actor, the releaser or the journal's thread, which serve others.
     fn discard(&self, dead: Phase<A, W>) {
@@ -325,17 +348,6 @@ impl<A: Aggregate, W: Work<A>> Release for Call<A, W> {
     }
 
     fn release(self: Arc<Self>, outcome: AppendOutcome) {
-        // IMPORTANT: the slot first. A caller that asks again must not find its own append still in flight.
-        let was_sound = self.slot.decided(outcome.is_err());
-        let outcome = outcome.map(Some).map_err(|error| {
-            crate::telemetry::append_failed(&self.slot.stream, &error);
-            let submitted = self.state.lock().submitted;
-            let version = |version| was_sound.then_some(version);
-            match submitted.stores && !error.surely_not_stored() {
-                true => Error::unknown_append(&self.slot.stream, version(submitted.after), error),
-                false => Error::from_append(&self.slot.stream, version(submitted.before), error),
-            }
-        });
-        self.decide(outcome);
+        self.acknowledged(outcome, |_| None);
     }
 }

@@ -11,9 +11,12 @@ use onefold_core::ExpectedVersion;
 use onefold_core::journal::{Acknowledgement, Append, AppendPart, Appended, EncodedEvents, Journal};
 
 use super::call::Call;
-use super::execution::{Commit, Work};
+use super::claimed::Claimed;
+use super::execution::{Claiming, Commit, Refusals, Work};
 use super::instance::Instance;
+use super::joint::Share;
 use crate::error::{Error, NotStoredReason};
+use crate::runtime::shared::Shared;
 use crate::telemetry;
 
 /// An append for which the journal has no room yet.
@@ -23,7 +26,7 @@ pub(crate) struct Refused(Append);
 pub(crate) fn release<A: Aggregate, W: Work<A>>(instance: &Instance<A>, call: Arc<Call<A, W>>) -> Result<(), Refused> {
     if !instance.slot.is_settled() {
         let expected = ExpectedVersion::Exact(instance.version);
-        let nothing = Commit { expected, events: EncodedEvents::NONE, extras: None, metadata: Vec::new() };
+        let nothing = Commit::new(expected, EncodedEvents::NONE, Vec::new());
         return submit(instance, call, nothing);
     }
     if instance.session.is_live() {
@@ -46,7 +49,7 @@ fn durable_end<A: Aggregate>(instance: &Instance<A>) -> Appended {
 pub(crate) fn append<A: Aggregate, W: Work<A>>(
     instance: &Instance<A>,
     call: Arc<Call<A, W>>,
-    commit: Commit,
+    commit: Commit<A::Rejection>,
 ) -> Result<(), Refused> {
     let span = telemetry::append_span(&instance.slot.stream, instance.version, commit.events.count());
     span.in_scope(|| submit(instance, call, commit))
@@ -55,14 +58,49 @@ pub(crate) fn append<A: Aggregate, W: Work<A>>(
 fn submit<A: Aggregate, W: Work<A>>(
     instance: &Instance<A>,
     call: Arc<Call<A, W>>,
-    commit: Commit,
+    commit: Commit<A::Rejection>,
 ) -> Result<(), Refused> {
-    let Commit { expected, events, extras, metadata } = commit;
-    let acknowledgement = Acknowledgement::new(call);
-    let part = AppendPart { session: instance.session.clone(), expected, events, extras };
+    let (part, metadata, refusals) = part_of(instance, commit);
+    let acknowledgement = match refusals {
+        None => Acknowledgement::new(call),
+        refusals => Acknowledgement::new(Claimed::new(call, refusals)),
+    };
     // IMPORTANT: counted before the journal can acknowledge it.
     instance.slot.submitted();
     instance.slot.shared.journal.append(Append::new(part, metadata, acknowledgement)).map_err(Refused)
+}
+
+type PartOf<R> = (AppendPart, Vec<u8>, Option<Refusals<R>>);
+
+/// What the journal gets of a commit; its metadata; and what is said if a claim is refused.
+fn part_of<A: Aggregate>(instance: &Instance<A>, commit: Commit<A::Rejection>) -> PartOf<A::Rejection> {
+    let Commit { expected, events, mut extras, claims, metadata } = commit;
+    let refusals = claims.map(|claiming| {
+        let Claiming { changes, refusals } = *claiming;
+        extras.get_or_insert_default().claims = changes;
+        refusals
+    });
+    (AppendPart { session: instance.session.clone(), expected, events, extras }, metadata, refusals)
+}
+
+/// What a participant adds to a joint commit.
+pub(crate) fn share<A: Aggregate, W: Work<A>>(
+    instance: &Instance<A>,
+    call: Arc<Call<A, W>>,
+    commit: Commit<A::Rejection>,
+    index: usize,
+) -> Share {
+    let (part, metadata, refusals) = part_of(instance, commit);
+    Share { index, part, metadata, seat: Claimed::new(call, refusals) }
+}
+
+/// Hands a joint commit to the journal, whose appends are counted already.
+pub(crate) async fn append_joint(shared: &Shared, append: Append) {
+    let span = telemetry::joint_append_span(append.parts.len());
+    if let Err(append) = span.in_scope(|| shared.journal.append(append)) {
+        let _waits = shared.congestion.begin();
+        Refused(append).retry(&*shared.journal).await;
+    }
 }
 
 impl Refused {

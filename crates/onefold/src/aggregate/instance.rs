@@ -58,11 +58,15 @@ impl<A: Aggregate> Instance<A> {
     }
 }
 
+/// The stage in which a refused claim is put into words of the domain.
+pub(crate) const REFUSE: &str = "or_reject";
+
 /// The user's code that is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Merge,
     Handle,
+    Refuse,
     Apply,
     Reply,
     Weigh,
@@ -74,6 +78,7 @@ impl Stage {
         match self {
             Stage::Merge => "merge",
             Stage::Handle => "handle",
+            Stage::Refuse => REFUSE,
             Stage::Apply => "apply",
             Stage::Reply => "reply",
             Stage::Weigh => "weight",

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use onefold_core::{Aggregate, InvalidId, StreamId};
+use futures_core::future::BoxFuture;
+use onefold_core::{Aggregate, ClaimName, CommitNumber, InvalidId, StreamId};
 
 use super::quarantine::Crashes;
 use super::slot::Slot;
@@ -112,5 +113,9 @@ impl<A: Aggregate> KindOps for Kind<A> {
 
     fn quarantined(&self) -> Vec<Quarantined> {
         self.crashes.list()
+    }
+
+    fn expire(self: Arc<Self>, id: &str, claim: ClaimName, since: CommitNumber) -> BoxFuture<'static, ()> {
+        crate::ask::expire(self, id, claim, since)
     }
 }

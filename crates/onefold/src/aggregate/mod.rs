@@ -26,10 +26,12 @@
 
 pub(crate) mod actor;
 pub(crate) mod call;
+pub(crate) mod claimed;
 pub(crate) mod execution;
 pub(crate) mod fifo;
 pub(crate) mod gate;
 pub(crate) mod instance;
+pub(crate) mod joint;
 pub(crate) mod keys;
 pub(crate) mod kind;
 pub(crate) mod panics;

@@ -101,10 +101,18 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
         })
         .await
     };
+    let mut fenced = false;
     let passed_on = match executed {
         Ok(Execution::Skipped | Execution::Done) => Ok(()),
+        Ok(Execution::Joined) => {
+            fenced = true;
+            Ok(())
+        }
         Ok(Execution::Answered) => gate::release(&instance, call),
-        Ok(Execution::Decided(commit)) => gate::append(&instance, call, commit),
+        Ok(Execution::Decided(commit)) => {
+            fenced = commit.claims.is_some();
+            gate::append(&instance, call, commit)
+        }
         Err(panic) => {
             crashed(&instance, &call, panic);
             instance.discard();
@@ -118,6 +126,10 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
         Box::pin(refused.retry(&*shared.journal)).await;
     }
     drop(permit);
+    if fenced {
+        // Boxed: it is rare.
+        Box::pin(fence(&instance.slot, runner)).await;
+    }
     if instance.spoiled {
         telemetry::spoiled(&instance.slot.stream);
         instance.slot.break_down();
@@ -127,19 +139,35 @@ pub(crate) async fn run<A: Aggregate, W: Work<A>>(
     Some(instance)
 }
 
+/// Waits until the journal has decided what was submitted. It may refuse a claim, and must not take the innocent along that
+/// would be decided on top of it.
+async fn fence<A: Aggregate>(slot: &Slot<A>, runner: Runner) {
+    if runner == Runner::Caller {
+        // IMPORTANT: only the actor may wait with the slot. If it is not the one who polls here, it takes over.
+        tokio::task::yield_now().await;
+    }
+    poll_fn(|cx| slot.poll_decided(cx)).await;
+}
+
 /// What remains to be done for a call after it was executed.
-enum Execution {
+enum Execution<R> {
     /// Its caller had left; nothing ran.
     Skipped,
     /// Nothing: it is answered.
     Done,
     /// Release the held answer through the gate.
     Answered,
+    /// It is on its way to the journal, with others.
+    Joined,
     /// Append, then release the held answer.
-    Decided(Commit),
+    Decided(Commit<R>),
 }
 
-async fn execute<A: Aggregate, W: Work<A>>(call: &Call<A, W>, instance: &mut Instance<A>, runner: Runner) -> Execution {
+async fn execute<A: Aggregate, W: Work<A>>(
+    call: &Arc<Call<A, W>>,
+    instance: &mut Instance<A>,
+    runner: Runner,
+) -> Execution<A::Rejection> {
     if runner == Runner::Actor && Instant::now() >= call.deadline {
         // The caller's own timer may be late; a command whose deadline passed before it started never runs.
         let reason = NotStoredReason::DeadlinePassed;
@@ -160,6 +188,11 @@ async fn execute<A: Aggregate, W: Work<A>>(call: &Call<A, W>, instance: &mut Ins
             Execution::Done
         }
         Performed::Cancelled => Execution::Done,
+        Performed::Joined => {
+            instance.stage = Stage::Weigh;
+            instance.slot.weigh(instance.weight());
+            Execution::Joined
+        }
         Performed::Answered(answer) => {
             if !call.submit(Submitted::nothing(instance.version, instance.settled)) {
                 return Execution::Done;

@@ -18,6 +18,11 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// These slots wait, too.
+    pub(crate) fn with(slots: impl IntoIterator<Item = u64>, up: Option<Arc<Chain>>) -> Option<Arc<Chain>> {
+        slots.into_iter().fold(up, |up, slot| Some(Arc::new(Chain { slot, up })))
+    }
+
     /// Whether that slot is waiting.
     pub(crate) fn contains(&self, slot: u64) -> bool {
         let mut link = Some(self);

@@ -172,8 +172,9 @@ impl<A: Aggregate> Slot<A> {
         queue.broken |= failed;
         let settled = queue.in_flight == 0;
         let durable = settled && !queue.broken && std::mem::take(&mut queue.durable_awaited);
-        // The actor looks again when the state is broken, when it may be settling, and when somebody waits for its place.
-        let look = queue.broken || (settled && self.shared.residency.has_line());
+        // The actor looks again when the state is broken, when it may be settling, when it waits behind a fence, and when
+        // somebody waits for its place.
+        let look = queue.broken || (settled && (std::mem::take(&mut queue.fenced) || self.shared.residency.has_line()));
         let summon = if look { queue.summon(self) } else { Summon::Nothing };
         drop(queue);
         summon.carry_out();

@@ -118,9 +118,13 @@ fn is_decided<R>(error: &Error<R>) -> bool {
         | Error::Conflict { .. }
         | Error::TooLarge { .. }
         | Error::Encode { .. }
+        | Error::InvalidClaim { .. }
+        | Error::ClaimTaken { .. }
+        | Error::ClaimNotHeld { .. }
         | Error::KeyReused { .. }
         | Error::AlreadyDone(_) => true,
         Error::InvalidId(_)
+        | Error::InvalidTransact(_)
         | Error::InvalidKey(_)
         | Error::Unserializable { .. }
         | Error::Overloaded { .. }

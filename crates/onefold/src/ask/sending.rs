@@ -63,6 +63,12 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
         Sending { kind, id, limit: self.limit, work, call: None, ticket: None, retry }
     }
 
+    /// Takes it apart before its first poll.
+    pub(super) fn into_parts(mut self) -> (Arc<Kind<A>>, CompactString, Option<Duration>, bool, Option<W>) {
+        let (id, work) = (std::mem::take(&mut self.id), self.work.take());
+        (self.kind.clone(), id, self.limit, self.retry.is_some(), work)
+    }
+
     /// Sends, and waits for the answer; again after a failure, if that was asked for.
     pub(super) fn poll_with(
         mut self: Pin<&mut Self>,

@@ -78,7 +78,7 @@ impl RuntimeBuilder {
             duplicate_event: duplicate_event_name::<A>(),
             register: Box::new(|shared| {
                 let kind = Kind::<A>::new(shared.clone(), services);
-                KindEntry { typed: kind.clone(), ops: kind }
+                KindEntry { aggregate_type: A::TYPE, typed: kind.clone(), ops: kind }
             }),
         });
         self

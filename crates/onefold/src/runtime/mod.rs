@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use onefold_core::Aggregate;
 use onefold_core::journal::Journal;
+use onefold_core::{Aggregate, ClaimName, Holder};
 
 #[cfg(feature = "sled")]
 pub use backup::BackupError;
@@ -34,6 +34,7 @@ pub use stats::RuntimeStats;
 use self::shared::{KindEntry, Shared};
 use crate::aggregate::kind::Kind;
 use crate::aggregates::Aggregates;
+use crate::claims::{ClaimError, ClaimStream};
 use crate::error::Quarantined;
 use crate::telemetry;
 
@@ -94,6 +95,36 @@ impl Runtime {
         let mut all: Vec<_> = self.kinds.values().flat_map(|entry| entry.ops.quarantined()).collect();
         all.sort_by(|one, other| one.stream.cmp(&other.stream));
         all
+    }
+
+    /// Who holds the claim `namespace/value`, if anybody does; with every change that was acknowledged.
+    ///
+    /// Of a hold whose time is up this proposes the end, which is a commit of its holder: `None` says that it is over, and
+    /// no restart brings it back. Where that could not be done now (the holder is of a type that is not registered here, say)
+    /// the hold lasts, and is told with its limit.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimError`]: there can be no such claim, or the journal cannot tell.
+    pub async fn claim(&self, namespace: &str, value: impl AsRef<str>) -> Result<Option<Holder>, ClaimError> {
+        let name = ClaimName::new(namespace, value)?;
+        let journal = &self.shared.journal;
+        let Some(holder) = journal.claim(name.clone()).await? else { return Ok(None) };
+        if !holder.may_expire(self.shared.clock.now()) {
+            return Ok(Some(holder));
+        }
+        let mut kinds = self.kinds.values();
+        let Some(kind) = kinds.find(|kind| kind.aggregate_type == holder.stream.aggregate_type()) else {
+            return Ok(Some(holder));
+        };
+        kind.ops.clone().expire(holder.stream.aggregate_id(), name.clone(), holder.since).await;
+        Ok(journal.claim(name).await?)
+    }
+
+    /// The claims of a namespace that somebody holds, ordered by value: as they are in the journal, holds whose time is up
+    /// included.
+    pub fn claims(&self, namespace: &str) -> ClaimStream {
+        ClaimStream::new(self.shared.journal.clone(), namespace)
     }
 
     /// The journal underneath.

@@ -4,8 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use futures_core::future::BoxFuture;
 use onefold_core::journal::Journal;
-use onefold_core::{Clock, CommandId, StreamId};
+use onefold_core::{ClaimName, Clock, CommandId, CommitNumber, StreamId};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use super::residency::Residency;
 use super::stats::Stats;
 use crate::config::Config;
 use crate::error::Quarantined;
+use crate::sync::Mutex;
 
 /// So many replays are open for each permit, so that a few long ones do not keep the short ones waiting.
 pub(crate) const REPLAYS: usize = 4;
@@ -36,6 +38,9 @@ pub(crate) struct Shared {
     pub(crate) recoveries: Semaphore,
     /// Permits to have a stream open for replay.
     pub(crate) replays: Semaphore,
+    /// Held while the participants of one `transact` are put into their queues: two of them stand in the same order in each
+    /// queue that they share, so that they never wait for each other.
+    pub(crate) transacts: Mutex<()>,
     pub(crate) stats: Stats,
     pub(crate) tokio: Handle,
     started: Instant,
@@ -64,6 +69,7 @@ impl Drop for LastJournal {
 
 /// A registered aggregate type, with and without its type.
 pub(crate) struct KindEntry {
+    pub(crate) aggregate_type: &'static str,
     pub(crate) typed: Arc<dyn Any + Send + Sync>,
     pub(crate) ops: Arc<dyn KindOps>,
 }
@@ -78,6 +84,9 @@ pub(crate) trait KindOps: Send + Sync {
     fn sweep(&self);
     /// The quarantines in force.
     fn quarantined(&self) -> Vec<Quarantined>;
+    /// Proposes to the aggregate `id` that a hold of its ends, which was made by commit `since`. Whether it does the journal
+    /// tells.
+    fn expire(self: Arc<Self>, id: &str, claim: ClaimName, since: CommitNumber) -> BoxFuture<'static, ()>;
 }
 
 impl Shared {
@@ -99,6 +108,7 @@ impl Shared {
             deadlines: Deadlines::start(&tokio),
             recoveries: Semaphore::new(config.recoveries_max),
             replays: Semaphore::new(config.recoveries_max.saturating_mul(REPLAYS).min(Semaphore::MAX_PERMITS)),
+            transacts: Mutex::new(()),
             stats: Stats::default(),
             started: Instant::now(),
             closing: AtomicBool::new(false),

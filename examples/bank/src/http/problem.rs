@@ -32,11 +32,15 @@ impl Problem {
     /// The table. `conditional` says whether the request carried a precondition.
     pub fn of<R: std::error::Error>(error: &Error<R>, conditional: bool) -> Self {
         let status = match error.kind() {
-            ErrorKind::InvalidId | ErrorKind::InvalidKey => StatusCode::BAD_REQUEST,
+            ErrorKind::InvalidId | ErrorKind::InvalidClaim | ErrorKind::InvalidTransact | ErrorKind::InvalidKey => {
+                StatusCode::BAD_REQUEST
+            }
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Rejected | ErrorKind::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::Conflict if conditional => StatusCode::PRECONDITION_FAILED,
-            ErrorKind::Conflict | ErrorKind::AlreadyDone => StatusCode::CONFLICT,
+            ErrorKind::Conflict | ErrorKind::ClaimTaken | ErrorKind::ClaimNotHeld | ErrorKind::AlreadyDone => {
+                StatusCode::CONFLICT
+            }
             ErrorKind::Overloaded | ErrorKind::DiskLow | ErrorKind::NotStored => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Quarantined => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,

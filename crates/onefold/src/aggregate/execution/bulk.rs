@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use onefold_core::journal::{Appended, EncodedEvents};
-use onefold_core::{Aggregate, Handle, Metadata, StreamVersion, TooLarge};
+use onefold_core::{Aggregate, DecisionParts, Handle, Metadata, StreamVersion, TooLarge};
 use tokio::time::Instant;
 
 use super::super::call::{Call, Submitted};
 use super::super::instance::{Instance, Stage};
 use super::super::run::Runner;
 use super::super::scope::{Chain, Scope};
+use super::claiming::{self, Claiming};
 use super::supervised::{End, Supervised};
 use super::{Commit, Performed, Terms, Work, not_encoded};
 use crate::commands::Commands;
@@ -90,7 +91,7 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Work<A> for Bulk<S,
     async fn perform(
         self,
         instance: &mut Instance<A>,
-        call: &Call<A, Self>,
+        call: &Arc<Call<A, Self>>,
         runner: Runner,
     ) -> Performed<A, F::Output> {
         instance.stage = Stage::Handle;
@@ -120,17 +121,18 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Work<A> for Bulk<S,
             index: 0,
             version: before,
             events: EncodedEvents::NONE,
+            claims: None,
             instance,
         };
         let replies = commands.decide(&mut deciding).await;
-        let (after, events) = deciding.end();
+        let (after, events, claims) = deciding.end();
         let replies = match replies {
             Ok(replies) => replies,
             Err(Stop::Answered(error)) => return Performed::Answered(Err(error)),
             Err(Stop::Failed(error)) => return Performed::Failed(error),
         };
         progress.whole();
-        if events.is_empty() {
+        if events.is_empty() && claims.is_none() {
             return Performed::Answered(Ok(F::answer(replies, before)));
         }
         // A deadline that was faster has told the caller that nothing happened. The state is spoiled then.
@@ -139,7 +141,8 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Work<A> for Bulk<S,
         }
         instance.spoiled = false;
         instance.version = after;
-        let commit = Commit { expected: before.into(), events, extras: None, metadata: metadata_bytes };
+        let mut commit = Commit::new(before, events, metadata_bytes);
+        commit.claims = claims;
         Performed::Decided { answer: Ok(F::answer(replies, after)), commit }
     }
 }
@@ -158,6 +161,7 @@ pub struct Deciding<'a, A: Aggregate> {
     /// The version of the state, ahead of the instance's own.
     version: StreamVersion,
     events: EncodedEvents,
+    claims: Option<Box<Claiming<A::Rejection>>>,
 }
 
 /// Why no further command is decided.
@@ -186,11 +190,17 @@ impl<A: Aggregate> Deciding<'_, A> {
         self.instance.stage = Stage::Handle;
         self.instance.context.prepare(self.version, self.metadata.clone());
         let Instance { state, context, slot, .. } = &*self.instance;
-        let handling = state.handle(command, context);
+        let handling = async { Ok(claiming::pin(state.handle(command, context).await?.into_parts(), slot).await) };
         let span = crate::telemetry::command_span(&slot.stream, self.version);
         let supervised = Supervised::new(handling, slot, Some(scope), span, self.deadline, &mut self.runner);
-        let decision = match supervised.await {
-            End::Returned(Ok(decision)) => decision,
+        let (decision, claims) = match supervised.await {
+            End::Returned(Ok((decision, Ok(claims)))) => (decision, claims),
+            End::Returned(Ok((_, Err(unclaimable)))) => {
+                return Err(match unclaimable.tell(self.instance) {
+                    (error, true) => Stop::Answered(error),
+                    (error, false) => Stop::Failed(error),
+                });
+            }
             End::Returned(Err(rejection)) => return Err(Stop::Answered(Error::Rejected(rejection))),
             ended => {
                 let reason = ended.reason(&slot.shared.config);
@@ -198,7 +208,10 @@ impl<A: Aggregate> Deciding<'_, A> {
                 return Err(Stop::Failed(error));
             }
         };
-        let (events, reply) = decision.into_parts();
+        let DecisionParts { events, reply, .. } = decision;
+        if let Some(claims) = claims {
+            self.take_claims(*claims)?;
+        }
         if !events.is_empty() {
             self.take(&events)?;
         }
@@ -216,13 +229,33 @@ impl<A: Aggregate> Deciding<'_, A> {
         }
     }
 
+    /// Adds a command's changes of claims to those before it, if the journal would not refuse them now.
+    fn take_claims(&mut self, claims: Claiming<A::Rejection>) -> Result<(), Stop<A>> {
+        let all = match self.claims.take() {
+            None => Box::new(claims),
+            Some(mut all) => {
+                all.extend(claims);
+                all
+            }
+        };
+        self.instance.stage = Stage::Refuse;
+        let (actual, limit) = (all.changes.len(), self.instance.slot.shared.config.limits.claims_per_commit_max);
+        if actual > limit {
+            let what = TooLarge::ClaimsPerCommit { actual, limit };
+            return Err(Stop::Answered(not_encoded(self.instance, what.into())));
+        }
+        self.claims = Some(all.foresee(&self.instance.slot.stream).map_err(Stop::Answered)?);
+        Ok(())
+    }
+
     /// Encodes and checks a command's events, then applies them.
     fn take(&mut self, events: &[A::Event]) -> Result<(), Stop<A>> {
         let instance = &mut *self.instance;
         let config = &instance.slot.shared.config;
         let (limits, limit) = (&config.limits, config.limits.commit_bytes_max);
         let encoded = self.events.extend(events, config.codec, limits);
-        let actual = self.events.bytes().len() + self.metadata_bytes;
+        let claims = self.claims.as_ref().map_or(0, |claims| claims.bytes());
+        let actual = self.events.bytes().len() + self.metadata_bytes + claims;
         let fits = if actual <= limit { Ok(()) } else { Err(TooLarge::Commit { actual, limit }.into()) };
         if let Err(error) = encoded.and(fits) {
             return Err(Stop::Answered(not_encoded(instance, error)));
@@ -236,9 +269,9 @@ impl<A: Aggregate> Deciding<'_, A> {
         Ok(())
     }
 
-    /// The version reached, and all events.
-    fn end(mut self) -> (StreamVersion, EncodedEvents) {
-        (self.version, std::mem::replace(&mut self.events, EncodedEvents::NONE))
+    /// The version reached, all events, and all changes of claims.
+    fn end(mut self) -> (StreamVersion, EncodedEvents, Option<Box<Claiming<A::Rejection>>>) {
+        (self.version, std::mem::replace(&mut self.events, EncodedEvents::NONE), self.claims.take())
     }
 }
 

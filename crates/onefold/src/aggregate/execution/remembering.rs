@@ -1,10 +1,11 @@
 //! What a command with an idempotency key leaves in its commit: its outcome, encoded, for whoever sends it again.
 
 use onefold_core::journal::{EncodeError, EncodedEvents, KeyRecord};
-use onefold_core::{Aggregate, Limits, Timestamp};
+use onefold_core::{Aggregate, Handle, Limits, Timestamp};
 
 use super::super::call::{Call, Submitted};
 use super::super::instance::Instance;
+use super::deciding::Remembering;
 use super::{Commit, Performed, Work, commit_fits, not_encoded};
 use crate::error::Error;
 use crate::keyed::Keyed;
@@ -23,7 +24,7 @@ pub(super) fn remember_reply<A: Aggregate, T>(
     instance: &mut Instance<A>,
     keyed: &Keyed<T, A::Rejection>,
     reply: &T,
-    commit: &mut Commit,
+    commit: &mut Commit<A::Rejection>,
     at: Timestamp,
 ) -> Result<(), Error<A::Rejection>> {
     let config = &instance.slot.shared.config;
@@ -39,20 +40,20 @@ pub(super) fn remember_reply<A: Aggregate, T>(
 }
 
 /// A rejection under a key: a commit without events, if rejections are to be remembered.
-pub(super) fn remember_rejection<A: Aggregate, W: Work<A>, T>(
+pub(super) fn remember_rejection<A: Handle<C>, C: Send + 'static, W: Work<A>>(
     instance: &mut Instance<A>,
     call: &Call<A, W>,
-    keyed: &Keyed<T, A::Rejection>,
+    remembering: Remembering<A, C>,
     rejection: A::Rejection,
-    metadata: Vec<u8>,
-    at: Timestamp,
 ) -> Performed<A, W::Output> {
+    let Remembering { extras, metadata, at } = remembering;
     let config = &instance.slot.shared.config;
-    let Some(record) = keyed.rejected(&rejection, config.codec, config.limits.reply_bytes_max) else {
+    let record = extras.key().and_then(|keyed| keyed.rejected(&rejection, config.codec, config.limits.reply_bytes_max));
+    let Some(record) = record else {
         return Performed::Answered(Err(Error::Rejected(rejection)));
     };
     let version = instance.version;
-    let mut commit = Commit { expected: version.into(), events: EncodedEvents::NONE, extras: None, metadata };
+    let mut commit = Commit::new(version, EncodedEvents::NONE, metadata);
     let record = match put(record, &mut commit, &config.limits) {
         Ok(record) => record,
         Err(failed) => return Performed::Answered(Err(not_encoded(instance, failed))),
@@ -66,9 +67,14 @@ pub(super) fn remember_rejection<A: Aggregate, W: Work<A>, T>(
 }
 
 /// Puts an encoded outcome into its commit.
-fn put(record: Result<KeyRecord, EncodeError>, commit: &mut Commit, limits: &Limits) -> Result<KeyRecord, EncodeError> {
+fn put<R>(
+    record: Result<KeyRecord, EncodeError>,
+    commit: &mut Commit<R>,
+    limits: &Limits,
+) -> Result<KeyRecord, EncodeError> {
     let record = record?;
-    commit_fits(limits, commit.events.bytes().len() + commit.metadata.len() + record.reply.len())?;
+    let claims_bytes = commit.claims.as_ref().map_or(0, |claims| claims.bytes());
+    commit_fits(limits, commit.events.bytes().len() + commit.metadata.len() + claims_bytes + record.reply.len())?;
     commit.extras.get_or_insert_default().key = Some(record.clone());
     Ok(record)
 }

@@ -34,6 +34,8 @@ pub(super) struct Queue<A: Aggregate> {
     pub(super) broken: bool,
     /// Somebody waits in `cx.durable()`.
     pub(super) durable_awaited: bool,
+    /// The actor waits until nothing is in flight.
+    pub(super) fenced: bool,
 }
 
 /// `Vacant ─▶ Resident ─▶ Closed`, or `Vacant ─▶ Closed`.
@@ -116,6 +118,7 @@ impl<A: Aggregate> Queue<A> {
             husks: 0,
             broken: false,
             durable_awaited: false,
+            fenced: false,
         }
     }
 

@@ -107,6 +107,17 @@ impl<A: Aggregate> Slot<A> {
         Poll::Pending
     }
 
+    /// Behind a fence: ready when nothing is in flight, well or not; or at the end. Polled by the actor only.
+    pub(crate) fn poll_decided(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut queue = self.queue.lock();
+        if queue.in_flight == 0 || queue.mode == Mode::Closed {
+            return Poll::Ready(());
+        }
+        queue.fenced = true;
+        queue.park(cx);
+        Poll::Pending
+    }
+
     /// While a handler waits for something: whether its decision would be worthless. Polled by the actor only.
     pub(crate) fn poll_broken(&self, cx: &Context<'_>) -> Poll<()> {
         let mut queue = self.queue.lock();

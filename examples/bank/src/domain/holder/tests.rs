@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use onefold::{Aggregate as _, AggregateId, Context, Handle, Merge as _, SystemClock};
+use onefold::{Aggregate as _, AggregateId, Context, DecisionParts, Handle, Merge as _, SystemClock};
 
 use super::HolderEvent::{AddressChanged, NameChanged, Registered};
 use super::HolderRejection::{AlreadyRegistered, Blank, NotRegistered};
@@ -20,7 +20,7 @@ where
     history.iter().for_each(|event| holder.apply(event));
     let cx = Context::new(Arc::new(()), ada(), Arc::new(SystemClock), Arc::new(()));
     let decision = holder.handle(command, &cx).now_or_never().expect("a holder decides without waiting")?;
-    let (events, reply) = decision.into_parts();
+    let DecisionParts { events, reply, .. } = decision.into_parts();
     events.iter().for_each(|event| holder.apply(event));
     Ok((events.to_vec(), reply(&holder)))
 }
