@@ -63,6 +63,12 @@ fn excerpts_in_the_guide_to_exception_reports_are_compiled_code() {
 }
 
 #[test]
+fn excerpts_in_the_guide_to_transact_are_run() {
+    let sources = ["examples/bank/src/transfer.rs", "examples/bank/src/transfer/in_steps.rs"];
+    check_excerpts("docs/guide/transact.md", 2, &sources);
+}
+
+#[test]
 fn every_bound_is_documented() {
     let page = file("docs/configuration.md");
     let runtime = format!("{:#?}", Config::default());

@@ -1,5 +1,7 @@
 //! The names of aggregates and streams, validated once and cheap to clone.
 
+mod serial;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};

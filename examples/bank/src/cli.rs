@@ -42,16 +42,13 @@ Examples:
 Amounts are decimals with at most two places and are kept in cents.";
 
 const TRANSFER_HELP: &str = "\
-A transfer is a withdrawal, then a deposit. If the deposit is rejected (because the payee has
-no account, say) or surely was not stored, the payer is refunded and nothing was transferred.
-All steps carry one correlation id, which both histories show.
+The withdrawal and the deposit are decided together and land in one commit: either both accounts
+changed or neither did, whatever fails, and a crash leaves nothing half done. If one of them says
+no (because the payee has no account, say) nothing was transferred.
 
-The steps are separate commits, so two things can leave a transfer half done:
-
-* A crash between them leaves the money withdrawn and not deposited.
-* When the outcome of a step is unknown (the journal failed at that moment, or a deadline
-  passed), nothing further is done: a refund of a deposit that did happen would make money
-  out of nothing. The exit code is 4, and the message names the correlation id to look for.";
+When the outcome is unknown (the journal failed at that moment, or a deadline passed) the transfer
+happened as a whole or not at all. The exit code is 4, and the message names the correlation id to
+look for in either history.";
 
 const CHECK_OWNERS_HELP: &str = "\
 No account can see its owner's others, so anybody can open too many. This check looks at what
@@ -125,7 +122,7 @@ enum AccountCommand {
         #[arg(allow_negative_numbers = true)]
         amount: Money,
     },
-    /// Move money from one account to another; a crash may leave it half done, see --help
+    /// Move money from one account to another, in one commit
     #[command(after_long_help = TRANSFER_HELP)]
     Transfer {
         /// The paying account
@@ -136,6 +133,8 @@ enum AccountCommand {
         #[arg(allow_negative_numbers = true)]
         amount: Money,
     },
+    /// Go through the whole history: no account is ever overdrawn, and no transfer half done
+    Audit,
     /// Show what an account holds
     Balance {
         /// The account's id
@@ -242,7 +241,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     };
     match (error.downcast_ref::<AccountError>(), error.downcast_ref::<TransferError>()) {
         (Some(error), _) => of_account(error),
-        (_, Some(TransferError::NothingHappened(error) | TransferError::Refunded(error))) => of_account(error),
+        (_, Some(TransferError::NothingHappened(error))) => of_account(error),
         (_, Some(TransferError::SameAccount)) => 3,
         (_, Some(_)) => 4,
         (None, None) => 1,

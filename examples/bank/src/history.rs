@@ -22,7 +22,7 @@ pub struct Entry {
     /// Who opened the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// The other side of a transfer.
+    /// The transfer that it belongs to: from whom to whom.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<String>,
     /// What this belongs to; equal in both accounts of a transfer.

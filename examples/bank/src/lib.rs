@@ -1,12 +1,14 @@
 //! A bank of event-sourced accounts on onefold: a demonstration, a small CLI over a journal, and a JSON API.
 //!
 //! Read [`domain`] first: it is all that a bank needs to say. [`transfer`](mod@transfer) moves money between two accounts,
-//! [`Bank`] opens and closes the journal. [`owners`] checks a rule over all accounts. [`http`] and [`cli`] are the two doors, [`scenario`] tells the story that
+//! [`Bank`] opens and closes the journal. [`owners`] checks a rule over all accounts, [`audit`](mod@audit) the whole history.
+//! [`http`] and [`cli`] are the two doors, [`scenario`] tells the story that
 //! `cargo run --release` shows.
 #![forbid(unsafe_code)]
 
 mod money;
 
+pub mod audit;
 mod bank;
 pub mod cli;
 pub mod domain;

@@ -44,5 +44,7 @@ mod shutdown;
 mod single_instance;
 mod starting;
 mod storm;
+mod transact;
+mod transact_stored;
 mod versions;
 mod wall_clock;

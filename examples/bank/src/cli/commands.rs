@@ -10,6 +10,7 @@ use onefold::{AggregateId, StreamVersion};
 use tokio::net::TcpListener;
 
 use super::{AccountCommand, Cli, Command, Demo};
+use crate::audit::{Audit, audit};
 use crate::domain::{AccountRejection, Deposit, Look, Open, Receipt, Statement, Withdraw};
 use crate::history::Entry;
 use crate::transfer::transfer;
@@ -56,6 +57,13 @@ async fn obey(command: AccountCommand, bank: &Bank, out: &mut dyn Write) -> anyh
             let transferred = transfer(accounts, &from, &to, amount).await?;
             print(out, &from, transferred.from)?;
             print(out, &to, transferred.to)?;
+        }
+        AccountCommand::Audit => {
+            let Audit { commits, transfers, accounts, total } = audit(&**bank.runtime().journal()).await?;
+            writeln!(
+                out,
+                "{commits} commits, {transfers} of them transfers: {accounts} accounts hold {total}, in order"
+            )?;
         }
         AccountCommand::Balance { account } => {
             let Statement { balance, version, .. } = look(bank, &account).await?;

@@ -1,11 +1,12 @@
 //! How an account says no. Whatever is rejected has not happened.
 
 use onefold::AggregateId;
+use serde::{Deserialize, Serialize};
 
 use crate::Money;
 
 /// The domain's reasons to refuse a command.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum AccountRejection {
     /// Nobody opened it yet.

@@ -20,6 +20,7 @@ pub use child::child;
 use crowd::{Crowd, OPENING};
 use report::{Work, grouped, grouped_money, per_second};
 
+use crate::audit::{Audit, audit};
 use crate::{Bank, Money};
 
 /// How large the demo is.
@@ -98,7 +99,7 @@ async fn story(data: &Path, size: &Size, out: &mut dyn Write) -> anyhow::Result<
         ("accounts opened and filled", &before.opened),
         ("deposits", &before.crowd.deposits),
         ("withdrawals", &before.crowd.withdrawals),
-        ("transfers (two commands)", &before.crowd.transfers),
+        ("transfers", &before.crowd.transfers),
         ("withdrawals of the last 100", &before.duels),
     ];
     writeln!(out, "{}", report::table(&rows))?;
@@ -145,6 +146,12 @@ async fn reopened(bank: &Bank, words: &kill::LastWords, before: &Before, out: &m
     let sums = kill::compare(bank.accounts(), &words.transcript).await?.check()?;
     writeln!(out, "{}", report::witnesses(&sums))?;
     writeln!(out, "   The same holds for each account, to the cent.")?;
+    let Audit { commits, transfers, .. } = audit(&**bank.runtime().journal()).await?;
+    let (commits, transfers) = (grouped(commits), grouped(transfers));
+    writeln!(
+        out,
+        "   At each of {commits} commits the books are in order; none of {transfers} transfers is half done."
+    )?;
     let (total, after) = (before.total, crowd::total(bank.accounts(), &before.ids).await?);
     ensure!(after == total, "the crowd's accounts held {total} before the kill, and hold {after} after it");
     writeln!(out, "   And the crowd's {} are all there, replayed from the journal.\n", grouped_money(after))?;
