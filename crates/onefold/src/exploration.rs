@@ -17,6 +17,7 @@ mod failures;
 mod journal;
 mod line;
 mod passivation;
+mod together;
 mod world;
 
 use std::sync::Arc;

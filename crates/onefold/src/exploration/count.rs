@@ -59,8 +59,13 @@ pub(super) enum Then {
     Decide,
     /// Waits until every earlier decision is durable; then decides.
     WaitUntilDurable,
+    /// Takes the claim of all.
+    Claim,
     Panic,
 }
+
+/// The claim that all want.
+pub(super) const WANTED: (&str, &str) = ("name", "wanted");
 
 impl Handle<Increase> for Count {
     type Reply = u64;
@@ -71,6 +76,10 @@ impl Handle<Increase> for Count {
         pause(increase.pauses).await;
         match increase.then {
             Then::Decide => {}
+            Then::Claim => {
+                let (namespace, value) = WANTED;
+                return Ok(self.emit(Increased).claim(namespace, value).reply(|count| count.0));
+            }
             Then::WaitUntilDurable => {
                 cx.durable().await;
                 watch.check_durable(cx.id().as_str(), self.0, "cx.durable()");

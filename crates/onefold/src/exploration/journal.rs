@@ -11,9 +11,9 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use onefold_core::journal::{
     Acknowledgement, Append, AppendError, AppendOutcome, CloseError, DurablePosition, FeedItem, Journal, JournalHealth,
-    MemoryJournal, OpenError, OpenedSession, ReadError, StreamChunk, StreamPage,
+    MemoryJournal, OpenError, OpenedSession, PinnedClaim, ReadError, StreamChunk, StreamPage,
 };
-use onefold_core::{Aggregate, Checkpoint, StreamId, StreamVersion};
+use onefold_core::{Aggregate, Checkpoint, ClaimName, StreamId, StreamVersion};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -103,8 +103,7 @@ impl LateJournal {
 
     fn decide(&self, append: Append) {
         let Append { parts, metadata, acknowledgement } = append;
-        let sessions: Vec<_> = parts.iter().map(|part| part.session.clone()).collect();
-        let events: u32 = parts.iter().map(|part| part.events.count()).sum();
+        let sessions: Vec<_> = parts.iter().map(|part| (part.session.clone(), part.events.count())).collect();
         let nth = self.0.line.lock().decided + 1;
         let fault = self.0.fault.filter(|(at, _)| *at == nth).map(|(_, fault)| fault);
         let stored = match fault {
@@ -124,14 +123,14 @@ impl LateJournal {
             (Some(Fault::UnknownAndLost | Fault::UnknownAndStored), _) => Err(AppendError::Unknown { reason }),
         };
         if outcome.is_err() {
-            sessions.iter().for_each(|session| session.end());
+            sessions.iter().for_each(|(session, _)| session.end());
         }
         let mut line = self.0.line.lock();
         line.decided = nth;
-        for session in &sessions {
+        for (session, events) in &sessions {
             *line.undecided.get_mut(session.stream()).expect("counted") -= 1;
             if matches!(stored, Some(Ok(_))) {
-                *line.durable_events.entry(session.stream().clone()).or_default() += u64::from(events);
+                *line.durable_events.entry(session.stream().clone()).or_default() += u64::from(*events);
             }
         }
         drop(line);
@@ -205,6 +204,10 @@ impl Journal for LateJournal {
 
     fn streams(&self, page: StreamPage) -> BoxFuture<'static, Result<Vec<StreamId>, ReadError>> {
         self.0.memory.streams(page)
+    }
+
+    fn pin_claims(&self, names: Vec<ClaimName>) -> BoxFuture<'static, Result<Vec<PinnedClaim>, ReadError>> {
+        self.0.memory.pin_claims(names)
     }
 
     fn durable(&self) -> watch::Receiver<DurablePosition> {

@@ -20,8 +20,11 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::runtime::shared::{KindOps, Shared};
 use crate::sync::explored::{cut_off_tasks_from, join_all_tasks};
+use crate::transact::{TransactError, transact};
 
 pub(super) type Answer = Result<u64, Error<std::convert::Infallible>>;
+
+pub(super) type Failure = TransactError<std::convert::Infallible>;
 
 /// What a test sets: narrow bounds, and what goes wrong.
 #[derive(Clone, Copy)]
@@ -94,6 +97,33 @@ impl World {
             if asks.iter().all(|(_, answer)| answer.is_some()) { Poll::Ready(()) } else { Poll::Pending }
         }));
         asks.map(|(_, answer)| self.checked(id, answer.expect("answered")))
+    }
+
+    /// Asks two aggregates together, and waits for the answers.
+    pub(super) fn ask_together(&self, ids: [&str; 2], increases: [Increase; 2]) -> Result<[u64; 2], Failure> {
+        let [(one, first), (two, second)] = [(ids[0], increases[0]), (ids[1], increases[1])];
+        let counts = block_on(transact([self.aggregates.ask(one, first), self.aggregates.ask(two, second)]));
+        if let Ok(counts) = &counts {
+            for (id, shown) in ids.iter().zip(counts) {
+                self.kind.services.check_durable(id, *shown, "an answer");
+            }
+        }
+        counts
+    }
+
+    /// Asks two aggregates together, and leaves after so many polls. Whether they were faster.
+    pub(super) fn ask_together_and_leave(&self, ids: [&str; 2], increases: [Increase; 2], mut polls: u32) -> bool {
+        let [(one, first), (two, second)] = [(ids[0], increases[0]), (ids[1], increases[1])];
+        let mut asks = pin!(transact([self.aggregates.ask(one, first), self.aggregates.ask(two, second)]));
+        block_on(poll_fn(|cx| match asks.as_mut().poll(cx) {
+            Poll::Ready(counts) => Poll::Ready(counts.is_ok()),
+            Poll::Pending if polls <= 1 => Poll::Ready(false),
+            Poll::Pending => {
+                polls -= 1;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }))
     }
 
     /// Asks, and leaves after so many polls. Returns the answer if it was faster.
