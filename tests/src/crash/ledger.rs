@@ -75,7 +75,7 @@ pub struct Tally {
     pub repeated: u64,
     /// Of these, to another process than the first time.
     pub repeated_later: u64,
-    /// Commands acknowledged as stored.
+    /// Acknowledgements: how often a command was answered as stored, repeats included.
     pub acknowledged: u64,
     /// Commands answered: surely not stored.
     pub refused: u64,

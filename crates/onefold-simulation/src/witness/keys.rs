@@ -42,7 +42,7 @@ pub(super) struct Intents {
 }
 
 /// Of the newest so many, one is asked for again.
-const NEWEST: u64 = 32;
+const NEWEST: usize = 32;
 
 /// What is stored with a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl Witness {
         let state = self.state.lock();
         let Intents { all, open } = &state.intents;
         let number = match random.one_in(2) && !open.is_empty() {
-            true => *open.iter().rev().nth(random.index(open.len().min(NEWEST as usize)))?,
-            false => (all.len() as u64).checked_sub(random.below((all.len() as u64).min(NEWEST)))?,
+            true => *open.iter().rev().nth(random.index(open.len().min(NEWEST)))?,
+            false => (all.len() as u64).checked_sub(random.below(all.len().min(NEWEST) as u64))?,
         };
         all.get(usize::try_from(number).ok()?.checked_sub(1)?).cloned()
     }
