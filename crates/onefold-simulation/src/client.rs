@@ -6,14 +6,15 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use onefold::{Aggregate, Aggregates, Error, Event, ExpectedVersion, NotStoredReason, StreamVersion};
-use onefold_testkit::history::{OPERATION_ENTRY, Reply};
+use onefold_testkit::history::Reply;
 
 use crate::Random;
 use crate::leaving::{Leaving, Patience};
 use crate::plan::Habits;
 use crate::scenario::Parts;
-use crate::simulated::{INJECTED, Order, Seen, Simulated, Stage, Twist, digest};
+use crate::simulated::{INJECTED, Refused, Seen, Simulated, Stage, Twist, digest};
 use crate::violation::Violation;
+use crate::wanted::{Wanted, ask};
 use crate::witness::{Asked, Known, OperationId, Witness};
 
 /// One client of a life.
@@ -26,7 +27,11 @@ pub(crate) struct Client<A: Aggregate> {
     pub(crate) random: Random,
 }
 
-type Answer<T, A> = Option<Result<T, Error<<A as Aggregate>::Rejection>>>;
+/// `None`: its caller went away.
+type Answer = Option<Result<Seen, Error<Refused>>>;
+
+/// Of 1,000 commands with a key, so many are asked for again.
+const AGAIN: u32 = 450;
 
 impl<A: Aggregate> Client<A> {
     pub(crate) async fn run(mut self) {
@@ -66,16 +71,17 @@ impl<A: Aggregate> Client<A> {
             false => Patience::Endless,
         };
         if random.chance(habits.reads) {
-            let asked = Asked { stream, runtime, panics: false, expected: ExpectedVersion::Any, deadline };
+            let asked = Asked { runtime, ..Asked::plain(stream, deadline) };
             let parts = self.parts.clone();
             return Box::pin(async move {
                 let id = witness.begins(asked);
                 let answer = Leaving::new(read(&parts, &witness, &aggregates, index, id, deadline), patience).await;
-                judge::<A>(&witness, id, answer);
+                judge(&witness, id, answer);
             });
         }
         let twist = self.twist();
-        let command = (self.parts.commands)(&mut self.random);
+        let wanted = self.wanted(index);
+        let (stream, command) = (self.parts.streams[wanted.aggregate].clone(), wanted.command(&self.parts));
         let random = &mut self.random;
         let head = self.witness.disk.version(&stream);
         let expected = match random.below(24) {
@@ -84,18 +90,36 @@ impl<A: Aggregate> Client<A> {
             4 => ExpectedVersion::Exact(head.next()),
             _ => ExpectedVersion::Any,
         };
-        let asked = Asked { stream: stream.clone(), runtime, panics: twist.panic.is_some(), expected, deadline };
+        let (panics, keyed) = (twist.panic.is_some(), wanted.keyed);
+        let asked = Asked { stream: stream.clone(), runtime, panics, expected, deadline, keyed: keyed.clone() };
         Box::pin(async move {
             let id = witness.begins(asked);
-            let order = Order { operation: id, command, twist };
-            let ask = aggregates.ask(stream.aggregate_id(), order);
-            let mut ask = ask.metadata(OPERATION_ENTRY, id.get().to_string()).expect_version(expected);
+            let mut ask = ask(&aggregates, &stream, id, command, twist, keyed.as_ref()).expect_version(expected);
             if let Some(deadline) = deadline {
                 ask = ask.deadline(deadline);
             }
             let answer = Leaving::new(ask, patience).await;
-            judge::<A>(&witness, id, answer);
+            judge(&witness, id, answer);
         })
+    }
+
+    /// Something new; or, with its key, what was asked for before, by whomever, in whichever life.
+    fn wanted(&mut self, aggregate: usize) -> Wanted {
+        let (random, witness) = (&mut self.random, &self.witness);
+        if !random.chance(self.habits.keyed) {
+            return Wanted { aggregate, draw: random.fork(), keyed: None };
+        }
+        let again = if random.chance(AGAIN) { witness.intended(random) } else { None };
+        let intent = match again {
+            // By mistake: another command under the same key.
+            Some(other) if random.one_in(16) => witness.intends(other.aggregate, random.fork(), Some(other.key)),
+            Some(again) => {
+                witness.count_repeat(false);
+                again
+            }
+            None => witness.intends(aggregate, random.fork(), None),
+        };
+        Wanted::of(intent, random)
     }
 
     fn twist(&mut self) -> Twist {
@@ -114,10 +138,7 @@ impl<A: Aggregate> Client<A> {
     /// The durable events of an aggregate, from the journal.
     async fn look_at_events(&mut self) {
         let stream = self.random.pick(&self.parts.streams);
-        let expected = ExpectedVersion::Any;
-        let asked =
-            Asked { stream: stream.clone(), runtime: 0, panics: false, expected, deadline: Some(Duration::MAX) };
-        let id = self.witness.begins(asked);
+        let id = self.witness.begins(Asked::plain(stream.clone(), Some(Duration::MAX)));
         let Ok(mut events) = self.aggregates[0].events(stream.aggregate_id(), 0) else { return };
         let (mut version, mut seen) = (StreamVersion::EMPTY, 0);
         while let Some(event) = events.next().await {
@@ -154,7 +175,7 @@ pub(crate) fn read<A: Aggregate>(
             witness.broken_invariant(id, version, reason);
         }
         running.decided(0);
-        Seen { version, digest: state.digest, events: 0 }
+        Seen { intent: 0, version, digest: state.digest, events: 0 }
     });
     match deadline {
         Some(deadline) => read.deadline(deadline),
@@ -163,21 +184,29 @@ pub(crate) fn read<A: Aggregate>(
 }
 
 /// Tells the witness about an answer, and whether it fits.
-pub(crate) fn judge<A: Aggregate>(witness: &Witness, id: OperationId, answer: Answer<Seen, A>) {
+pub(crate) fn judge(witness: &Witness, id: OperationId, answer: Answer) {
     let Some(answer) = answer else { return witness.left(id) };
     let known = witness.known(id);
-    if let Err(violation) = fits(id, &known, &answer) {
+    if let Err(violation) = fits(id, &known, &answer).and_then(|()| witness.check_key(id, &answer)) {
         witness.object(violation);
     }
     let (reply, shown) = match &answer {
-        Ok(Seen { version, digest, events: 0 }) => (Reply::Read { version: *version }, Some((*version, Some(*digest)))),
-        Ok(Seen { version, digest, events }) => {
+        // What had come of it before: nothing of this one is stored, and it tells nothing of now.
+        Ok(Seen { version, digest, .. }) | Err(Error::Rejected(Refused { version, digest, .. }))
+            if known.is_repeated() =>
+        {
+            witness.count_repeat(true);
+            (Reply::NotStored, Some((*version, Some(*digest))))
+        }
+        Ok(Seen { version, digest, events: 0, .. }) => {
+            (Reply::Read { version: *version }, Some((*version, Some(*digest))))
+        }
+        Ok(Seen { version, digest, events, .. }) => {
             (Reply::Stored { version: *version, events: *events }, Some((*version, Some(*digest))))
         }
-        Err(Error::Rejected(_)) => match known.started {
-            Some((version, digest)) => (Reply::Read { version }, Some((version, Some(digest)))),
-            None => (Reply::Rejected, None),
-        },
+        Err(Error::Rejected(Refused { version, digest, .. })) => {
+            (Reply::Read { version: *version }, Some((*version, Some(*digest))))
+        }
         Err(Error::Conflict { actual, .. }) => (Reply::Read { version: *actual }, Some((*actual, None))),
         Err(Error::OutcomeUnknown(unknown)) => {
             let before = unknown.version.zip(known.decided).map(|(after, events)| after.get().saturating_sub(events));
@@ -190,12 +219,9 @@ pub(crate) fn judge<A: Aggregate>(witness: &Witness, id: OperationId, answer: An
 }
 
 /// Whether an answer fits what is known about the operation.
-fn fits<R: std::error::Error>(
-    id: OperationId,
-    known: &Known,
-    answer: &Result<Seen, Error<R>>,
-) -> Result<(), Violation> {
+fn fits(id: OperationId, known: &Known, answer: &Result<Seen, Error<Refused>>) -> Result<(), Violation> {
     let why = match answer {
+        Ok(_) if known.is_repeated() => None,
         Ok(seen) => {
             let before = StreamVersion::new(seen.version.get().saturating_sub(seen.events));
             match (known.expected.accepts(before), known.decided == Some(seen.events)) {
@@ -221,10 +247,13 @@ fn fits<R: std::error::Error>(
 }
 
 /// What speaks against an error.
-fn objection<R>(known: &Known, error: &Error<R>) -> Option<&'static str> {
+fn objection(known: &Known, error: &Error<Refused>) -> Option<&'static str> {
     let unless = |fits: bool, why| (!fits).then_some(why);
     match error {
-        Error::Rejected(_) => unless(known.started.is_some(), "its handler never ran"),
+        Error::Rejected(_) if known.is_repeated() => None,
+        Error::Rejected(Refused { version, digest, .. }) => {
+            unless(known.started == Some((*version, *digest)), "its handler never ran, or on another state")
+        }
         Error::Conflict { expected, actual, .. } => unless(
             *expected == known.expected && !expected.accepts(*actual) && known.started.is_none(),
             "there is no conflict",
@@ -235,8 +264,10 @@ fn objection<R>(known: &Known, error: &Error<R>) -> Option<&'static str> {
             unless(known.somebody_panicked || known.faults.damages > 0, "nothing panicked and nothing is damaged")
         }
         Error::OutcomeUnknown(_) if known.has_no_reason_to_wait => Some("nothing held it up (P6, P15)"),
-        Error::OutcomeUnknown(_) => {
-            unless(known.decided.is_some_and(|events| events > 0), "there is nothing of it that could be stored")
+        Error::OutcomeUnknown(_) => unless(known.stores, "there is nothing of it that could be stored"),
+        Error::InvalidKey(_) | Error::Unserializable { .. } => Some("its key is valid"),
+        Error::KeyReused { .. } | Error::AlreadyDone(_) => {
+            unless(known.keyed.is_some() && known.started.is_none(), "it has no key, or its handler ran")
         }
         Error::NotStored(not_stored) => match &not_stored.reason {
             NotStoredReason::DeadlinePassed if known.has_no_reason_to_wait => Some("nothing held it up (P6, P15)"),

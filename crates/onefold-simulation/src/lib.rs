@@ -76,6 +76,7 @@ mod run;
 mod scenario;
 mod simulated;
 mod violation;
+mod wanted;
 mod witness;
 
 pub use command::Command;

@@ -30,6 +30,8 @@ pub(crate) struct Habits {
     pub(crate) hasty: u32,
     pub(crate) haste: Duration,
     pub(crate) panics: u32,
+    /// Commands with an idempotency key.
+    pub(crate) keyed: u32,
     /// Handlers that wait for something.
     pub(crate) slow: u32,
     pub(crate) slowness: Duration,
@@ -111,7 +113,7 @@ impl LifePlan {
     /// The last life: nothing fails, and everybody has time.
     pub(crate) fn calm() -> Self {
         LifePlan {
-            config: Config::default(),
+            config: Config { idempotency_keys_min: usize::MAX, ..Config::default() },
             weather: Weather::calm(),
             runtimes: 1,
             clients: 0,
@@ -133,6 +135,7 @@ impl Habits {
             hasty: random.pick(&[0, 0, 50, 200]),
             haste,
             panics: random.pick(&[0, 0, 10, 50]),
+            keyed: random.pick(&[0, 330, 330, 800]),
             slow: random.pick(&[0, 100, 400]),
             slowness,
             think,
@@ -169,6 +172,9 @@ fn config(random: &mut Random) -> Config {
         admitted_per_aggregate_max,
         admitted_max: admitted_per_aggregate_max * 16,
         turn_commands_max: random.pick(&[1, 2, 64]),
+        // Nothing is forgotten, so that everything can be checked; and now and then there is room for a few keys only.
+        idempotency_keys_min: usize::MAX,
+        idempotency_bytes_max: if random.one_in(8) { 8 * 1024 } else { 64 * 1024 * 1024 },
         ..Config::default()
     }
 }

@@ -26,6 +26,12 @@ pub struct Report {
     pub panics: u64,
     /// Callers that went away.
     pub left: u64,
+    /// Commands with an idempotency key.
+    pub keyed: u64,
+    /// Of these, asked for again, with the same key.
+    pub repeats: u64,
+    /// Of these, answered with what had come of the first one.
+    pub remembered: u64,
     /// Appends, openings and reads that failed.
     pub faults: u64,
     /// Instances brought back.
@@ -48,6 +54,9 @@ impl Report {
             handled: 0,
             panics: 0,
             left: 0,
+            keyed: 0,
+            repeats: 0,
+            remembered: 0,
             faults: 0,
             activations: 0,
             passivations: 0,
@@ -58,6 +67,7 @@ impl Report {
 
     pub(crate) fn count(&mut self, counts: Counts) {
         (self.handled, self.panics, self.left) = (counts.handled, counts.panics, counts.left);
+        (self.keyed, self.repeats, self.remembered) = (counts.keyed, counts.repeats, counts.remembered);
     }
 
     /// Commands and reads that were asked.
@@ -99,6 +109,12 @@ pub struct Summary {
     pub stored: u64,
     /// Of these, of unknown outcome.
     pub unknown: u64,
+    /// Of the commands, those with an idempotency key.
+    pub keyed: u64,
+    /// Of these, asked for again, with the same key.
+    pub repeats: u64,
+    /// Of these, answered with what had come of the first one.
+    pub remembered: u64,
     /// Lives of processes.
     pub lives: u64,
     /// Of these, how many ended in a kill.
@@ -133,6 +149,9 @@ impl Summary {
         self.commands += report.commands();
         self.stored += report.history.stored as u64;
         self.unknown += report.history.unknown as u64;
+        self.keyed += report.keyed;
+        self.repeats += report.repeats;
+        self.remembered += report.remembered;
         self.lives += report.lives;
         self.kills += report.kills;
         self.panics += report.panics;
@@ -147,6 +166,9 @@ impl Summary {
         self.commands += other.commands;
         self.stored += other.stored;
         self.unknown += other.unknown;
+        self.keyed += other.keyed;
+        self.repeats += other.repeats;
+        self.remembered += other.remembered;
         self.lives += other.lives;
         self.kills += other.kills;
         self.panics += other.panics;
@@ -168,6 +190,9 @@ impl fmt::Display for Summary {
         writeln!(f, "commands       {:>14}   {:.0} in a second", grouped(self.commands), rate)?;
         writeln!(f, "  stored       {:>14}", grouped(self.stored))?;
         writeln!(f, "  unknown      {:>14}", grouped(self.unknown))?;
+        writeln!(f, "  with a key   {:>14}", grouped(self.keyed))?;
+        writeln!(f, "    again      {:>14}", grouped(self.repeats))?;
+        writeln!(f, "    remembered {:>14}", grouped(self.remembered))?;
         writeln!(f, "lives          {:>14}", grouped(self.lives))?;
         writeln!(f, "  killed       {:>14}", grouped(self.kills))?;
         writeln!(f, "faults         {:>14}", grouped(self.faults))?;

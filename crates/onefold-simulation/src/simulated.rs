@@ -1,7 +1,7 @@
 //! The user's aggregate in a shell that sees what happens to it, and does what a seed says: panics, sleeps, waits.
 //!
-//! The runtime runs the shell as it runs any aggregate. Type, events and rejections are the user's own, so what is stored is
-//! what would be stored without the shell.
+//! The runtime runs the shell as it runs any aggregate. Type and events are the user's own, so what is stored is what would be
+//! stored without the shell, but for the replies that are remembered with idempotency keys.
 
 use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
@@ -15,6 +15,7 @@ use futures_core::future::BoxFuture;
 use onefold::{
     Aggregate, AwaitDurable, Clock, CodecId, Context, Decision, Event, Handle, PayloadWriter, StreamVersion,
 };
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::Notify;
 
 use crate::command::{Command, Decided};
@@ -43,8 +44,17 @@ pub(crate) struct Tools<A: Aggregate> {
 /// A command with what happens to it on the way.
 pub(crate) struct Order<A: Aggregate> {
     pub(crate) operation: OperationId,
+    /// What is wanted, the same for each repeat; 0 for a command without a key.
+    pub(crate) intent: u64,
     pub(crate) command: Command<A>,
     pub(crate) twist: Twist,
+}
+
+/// What tells commands apart: `Command` cannot be serialized, what it was drawn for can.
+impl<A: Aggregate> Serialize for Order<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct("Order", &self.intent)
+    }
 }
 
 /// What happens while a command is handled.
@@ -68,11 +78,24 @@ pub(crate) enum Stage {
 }
 
 /// What a caller learns from the shell.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
+    /// What it was asked for; 0 without a key.
+    pub(crate) intent: u64,
     pub(crate) version: StreamVersion,
     pub(crate) digest: u64,
     pub(crate) events: u64,
+}
+
+/// A rejection of the aggregate's, as it is told and remembered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{text}")]
+pub(crate) struct Refused {
+    pub(crate) intent: u64,
+    /// The state that was decided on.
+    pub(crate) version: StreamVersion,
+    pub(crate) digest: u64,
+    pub(crate) text: String,
 }
 
 /// What an injected panic says.
@@ -99,15 +122,15 @@ impl<A: Aggregate> Simulated<A> {
         }
     }
 
-    fn seen(&self, events: u64) -> Seen {
-        Seen { version: self.version, digest: self.digest, events }
+    fn seen(&self, intent: u64, events: u64) -> Seen {
+        Seen { intent, version: self.version, digest: self.digest, events }
     }
 }
 
 impl<A: Aggregate> Aggregate for Simulated<A> {
     const TYPE: &'static str = A::TYPE;
     type Event = A::Event;
-    type Rejection = A::Rejection;
+    type Rejection = Refused;
     type Services = Tools<A>;
 
     fn apply(&mut self, event: &A::Event) {
@@ -129,8 +152,8 @@ impl<A: Aggregate> Aggregate for Simulated<A> {
 impl<A: Aggregate> Handle<Order<A>> for Simulated<A> {
     type Reply = Seen;
 
-    async fn handle(&self, order: Order<A>, cx: &Context<Self>) -> Result<Decision<Self, Seen>, A::Rejection> {
-        let Order { operation, command, twist } = order;
+    async fn handle(&self, order: Order<A>, cx: &Context<Self>) -> Result<Decision<Self, Seen>, Refused> {
+        let Order { operation, intent, command, twist } = order;
         let Tools { services, clock, witness, invariant } = cx.services();
         self.armed.store(0, Ordering::Relaxed);
         let running = Witness::started(witness, operation, self.version, self.digest);
@@ -156,7 +179,8 @@ impl<A: Aggregate> Handle<Order<A>> for Simulated<A> {
             Ok(decided) => decided,
             Err(rejection) => {
                 running.rejected();
-                return Err(rejection);
+                let text = rejection.to_string();
+                return Err(Refused { intent, version: self.version, digest: self.digest, text });
             }
         };
         let count = events.len() as u64;
@@ -173,7 +197,7 @@ impl<A: Aggregate> Handle<Order<A>> for Simulated<A> {
             if let Some(Err(reason)) = invariant.map(|invariant| invariant(&state.inner)) {
                 witness.broken_invariant(operation, state.version, reason);
             }
-            state.seen(count)
+            state.seen(intent, count)
         }))
     }
 }

@@ -84,6 +84,54 @@ pub enum Violation {
         /// What speaks against it.
         why: &'static str,
     },
+    /// A command ran though the outcome of its idempotency key was stored.
+    #[error("P8: {stream}: operation {operation} ran, though what came of its key {key} was stored")]
+    RanAgain {
+        /// The aggregate.
+        stream: StreamId,
+        /// The operation.
+        operation: OperationId,
+        /// Its key.
+        key: String,
+    },
+    /// A command with an idempotency key was answered something else than what is stored with the key.
+    #[error("P8: {stream}: operation {operation} was told {told} for its key {key}, and stored is {stored}")]
+    WrongRepeat {
+        /// The aggregate.
+        stream: StreamId,
+        /// The operation.
+        operation: OperationId,
+        /// Its key.
+        key: String,
+        /// The answer.
+        told: String,
+        /// What is stored.
+        stored: String,
+    },
+    /// One idempotency key has two effects in the journal.
+    #[error("P8: {stream}: key {key} is in commit {first} and in commit {second}")]
+    SecondEffect {
+        /// The aggregate.
+        stream: StreamId,
+        /// The key.
+        key: String,
+        /// The one commit.
+        first: u64,
+        /// The other one.
+        second: u64,
+    },
+    /// A commit does not remember the idempotency key of its command, or another one.
+    #[error("P8: {stream}: commit {commit} is of a command with the key {key:?}, and remembers {remembered:?}")]
+    KeyNotStored {
+        /// The aggregate.
+        stream: StreamId,
+        /// The commit.
+        commit: u64,
+        /// The command's key.
+        key: Option<String>,
+        /// What is stored.
+        remembered: Option<String>,
+    },
     /// A state in memory is not what the events of the journal give.
     #[error("P11: {stream}: the state that operation {operation} saw at version {version} is not the journal's")]
     StateDiffers {

@@ -3,6 +3,7 @@
 //! Clients tell when they ask, what they are answered, and when they leave; the shell around the aggregate tells when a
 //! handler begins and how it ends. What can only be judged at the end is kept: the history, and the states that were seen.
 
+mod keys;
 mod running;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use crate::journal::{SimulatedDisk, SimulatedJournal};
 use crate::violation::Violation;
 
+pub(crate) use self::keys::{Intent, Keyed};
 pub(crate) use self::running::Running;
 pub use onefold_testkit::history::OperationId;
 
@@ -34,6 +36,7 @@ struct State {
     trace: u64,
     violation: Option<Violation>,
     counts: Counts,
+    intents: keys::Intents,
     life: Option<Life>,
 }
 
@@ -64,6 +67,12 @@ pub(crate) struct Counts {
     pub(crate) panics: u64,
     pub(crate) left: u64,
     pub(crate) handled: u64,
+    /// Commands with an idempotency key.
+    pub(crate) keyed: u64,
+    /// Of these, asked for again.
+    pub(crate) repeats: u64,
+    /// Of these, told what had come of it before.
+    pub(crate) remembered: u64,
 }
 
 /// What a client asks for.
@@ -74,6 +83,20 @@ pub(crate) struct Asked {
     pub(crate) panics: bool,
     pub(crate) expected: ExpectedVersion,
     pub(crate) deadline: Option<Duration>,
+    /// Its idempotency key.
+    pub(crate) keyed: Option<Keyed>,
+}
+
+impl Asked {
+    /// Something that cannot fail by what it asks for.
+    pub(crate) fn plain(stream: StreamId, deadline: Option<Duration>) -> Self {
+        Asked { stream, runtime: 0, panics: false, expected: ExpectedVersion::Any, deadline, keyed: None }
+    }
+
+    /// Conflicts and repeats are decided without their handlers, and wait for what is not durable yet.
+    fn may_be_answered_unrun(&self) -> bool {
+        self.expected != ExpectedVersion::Any || self.keyed.is_some()
+    }
 }
 
 struct Operation {
@@ -83,6 +106,10 @@ struct Operation {
     started: Option<Started>,
     /// How many events its handler decided on; 0 for a rejection.
     decided: Option<u64>,
+    /// Its handler said no.
+    rejected: bool,
+    /// Whether the outcome of its key was durable when it was asked for.
+    settled: bool,
     over: Over,
     /// A state that its caller was shown.
     shown: Option<(StreamVersion, u64)>,
@@ -169,16 +196,29 @@ impl Witness {
     pub(crate) fn begins(&self, asked: Asked) -> OperationId {
         let invocation = self.history.begin(&asked.stream);
         let id = invocation.id();
+        let settled = self.is_settled(&asked.stream, asked.keyed.as_ref());
         let mut state = self.state.lock();
         state.note(&[1, id.get()]);
+        state.counts.keyed += u64::from(asked.keyed.is_some());
         let (invocation, began) = (Some(invocation), Instant::now());
-        let (started, decided, over, shown) = (None, None, Over::No, None);
-        state.operations.push(Operation { asked, invocation, began, started, decided, over, shown });
+        let (started, decided, rejected, over, shown) = (None, None, false, Over::No, None);
+        let operation = Operation { asked, invocation, began, started, decided, rejected, settled, over, shown };
+        state.operations.push(operation);
         id
     }
 
     /// Its handler, or the look of a read, begins.
     pub(crate) fn started(this: &Arc<Self>, id: OperationId, version: StreamVersion, digest: u64) -> Running {
+        let again = {
+            let mut state = this.state.lock();
+            let alone = state.life.as_ref().is_some_and(|life| life.runtimes == 1);
+            let Asked { stream, keyed, .. } = &state.operation(id).asked;
+            // Another runtime's instance may be older than what is durable; what it decides is never stored.
+            (alone && this.is_settled(stream, keyed.as_ref())).then(|| (stream.clone(), keyed.clone()))
+        };
+        if let Some((stream, Some(keyed))) = again {
+            this.object(Violation::RanAgain { stream, operation: id, key: keyed.key.to_string() });
+        }
         let mut state = this.state.lock();
         state.counts.handled += 1;
         state.note(&[2, id.get(), version.get(), digest]);
@@ -213,6 +253,12 @@ impl Witness {
     pub(crate) fn broken_invariant(&self, operation: OperationId, version: StreamVersion, reason: String) {
         let stream = self.stream(operation);
         self.object(Violation::Invariant { stream, version, reason });
+    }
+
+    /// An operation asks for what was asked for before; or it was told what had come of that.
+    pub(crate) fn count_repeat(&self, told: bool) {
+        let counts = &mut self.state.lock().counts;
+        *(if told { &mut counts.remembered } else { &mut counts.repeats }) += 1;
     }
 
     /// The caller goes away.
@@ -270,14 +316,21 @@ impl Witness {
         Known {
             started: operation.started.map(|started| (started.version, started.digest)),
             decided: operation.decided,
+            // A rejection, too, if it is to be remembered; and a reply without events.
+            stores: operation.decided.is_some_and(|events| {
+                let keyed = operation.asked.keyed.as_ref();
+                events > 0 || keyed.is_some_and(|keyed| keyed.remembers || !operation.rejected)
+            }),
+            keyed: operation.asked.keyed.clone(),
             panics: operation.asked.panics,
             expected: operation.asked.expected,
             deadline_passed: operation.began.elapsed() >= operation.asked.deadline.unwrap_or(deadline),
             handler_timed_out: operation.started.is_some_and(|started| started.at.elapsed() >= handler_timeout),
             stream_failed: journal.and_then(|journal| journal.failed_at(&stream)) >= Some(operation.began),
             has_no_reason_to_wait: (brisk && operation.asked.deadline.is_none())
-                // Those with an expected version may be conflicts, on their way behind what is not durable yet.
-                || (operation.started.is_none() && operation.asked.expected == ExpectedVersion::Any && ended.is_some_and(|ended| ended.elapsed() > LATE)),
+                || (operation.started.is_none()
+                    && !operation.asked.may_be_answered_unrun()
+                    && ended.is_some_and(|ended| ended.elapsed() > LATE)),
             somebody_panicked: panics > 0,
             faults,
             ending,
@@ -320,6 +373,9 @@ pub(crate) struct Known {
     pub(crate) stream: StreamId,
     pub(crate) started: Option<(StreamVersion, u64)>,
     pub(crate) decided: Option<u64>,
+    /// Whether there is something of it to store.
+    pub(crate) stores: bool,
+    pub(crate) keyed: Option<Keyed>,
     pub(crate) panics: bool,
     pub(crate) expected: ExpectedVersion,
     pub(crate) deadline_passed: bool,
@@ -331,4 +387,11 @@ pub(crate) struct Known {
     pub(crate) faults: crate::journal::Faults,
     pub(crate) ending: bool,
     pub(crate) runtimes: usize,
+}
+
+impl Known {
+    /// Whether its answer can only be what had come of its key before: its handler did not run.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.keyed.is_some() && self.started.is_none()
+    }
 }

@@ -43,7 +43,7 @@ pub struct Entry {
 }
 
 /// Writes down some entries, in one commit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Write {
     /// The command's number.
     pub number: u64,
@@ -51,6 +51,13 @@ pub struct Write {
     pub count: u16,
     /// Bytes of an event.
     pub event_bytes: RangeInclusive<u64>,
+}
+
+impl Write {
+    /// The idempotency key of command `number`, if it has one.
+    pub fn key(number: u64) -> String {
+        format!("write-{number}")
+    }
 }
 
 impl Entry {

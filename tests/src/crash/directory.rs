@@ -56,7 +56,7 @@ impl Directory {
         self.run
     }
 
-    /// Starts a load on it. Hand the process back to [`end_load`](Directory::end_load).
+    /// Starts a load on it, which first sends again what has an idempotency key and is open. Hand the process back to [`end_load`](Directory::end_load).
     ///
     /// # Errors
     ///
@@ -65,6 +65,12 @@ impl Directory {
         let mut command = Command::new(&self.program);
         self.run += 1;
         load.child(&mut command, &self.journal, self.seed, self.run);
+        let again: String = self.ledger.to_be_repeated().iter().map(|line| format!("{line}\n")).collect();
+        if !again.is_empty() {
+            let list = self.evidence.join(format!("{:04}-again.transcript", self.run));
+            std::fs::write(&list, again)?;
+            command.arg("--again").arg(list);
+        }
         Process::start(command, &self.transcript("load"))
     }
 

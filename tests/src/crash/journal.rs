@@ -32,6 +32,11 @@ impl JournalKind {
             JournalKind::PlainSled => "plain-sled",
         }
     }
+
+    /// Whether its commits can carry what is remembered of commands with idempotency keys.
+    pub fn remembers_keys(self) -> bool {
+        self == JournalKind::Sled
+    }
 }
 
 /// When an append counts as durable. What promises less must be caught losing more.

@@ -5,13 +5,14 @@
 
 mod finding;
 mod reading;
+mod repeating;
 
 use std::collections::{BTreeMap, HashMap};
 
 pub use finding::{Finding, FindingKind};
 
 use self::reading::Reading;
-use super::transcript::Line;
+use super::transcript::{Line, WrongKind};
 
 /// What a command's sender knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,13 @@ enum Answer {
 struct Attempt {
     stream: String,
     events: u16,
+    /// Whether it has an idempotency key.
+    keyed: bool,
     answer: Answer,
+    /// It was sent before, and perhaps stored: a refusal of the repeat says nothing about that.
+    is_doubtful: bool,
+    /// By which load it was sent first.
+    load: u32,
     /// How many readings had come to their end before: what those did not show must never appear.
     readings_before: u32,
 }
@@ -48,6 +55,8 @@ pub struct Ledger {
     attempts: HashMap<u64, Attempt>,
     /// The command of each commit that was ever shown, by commit number.
     commits: Vec<u64>,
+    /// How many loads there were.
+    loads: u32,
     /// How many readings came to their end.
     readings: u32,
     /// What reads showed and no reading has confirmed yet.
@@ -60,7 +69,13 @@ pub struct Ledger {
 pub struct Tally {
     /// Commands sent.
     pub attempted: u64,
-    /// Commands acknowledged as stored.
+    /// Of these, with an idempotency key.
+    pub keyed: u64,
+    /// How often one of them was sent again.
+    pub repeated: u64,
+    /// Of these, to another process than the first time.
+    pub repeated_later: u64,
+    /// Acknowledgements: how often a command was answered as stored, repeats included.
     pub acknowledged: u64,
     /// Commands answered: surely not stored.
     pub refused: u64,
@@ -79,8 +94,11 @@ pub struct Tally {
 impl Tally {
     /// Adds up what was said about several directories.
     pub fn add(&mut self, other: &Tally) {
-        let Tally { attempted, acknowledged, refused, unknown, shown, commits, events, unanswered } = *other;
+        let Tally { attempted, acknowledged, refused, unknown, shown, commits, events, unanswered, .. } = *other;
         self.attempted += attempted;
+        self.keyed += other.keyed;
+        self.repeated += other.repeated;
+        self.repeated_later += other.repeated_later;
         self.acknowledged += acknowledged;
         self.refused += refused;
         self.unknown += unknown;
@@ -95,21 +113,28 @@ impl Ledger {
     /// Takes in what a load said.
     pub fn load(&mut self, lines: &[Line]) -> Vec<Finding> {
         let mut findings = Vec::new();
+        self.loads += 1;
         for line in lines {
             match line {
-                Line::Attempt { number, stream, events } => {
-                    let (stream, readings_before) = (stream.clone(), self.readings);
-                    let attempt = Attempt { stream, events: *events, answer: Answer::Open, readings_before };
+                Line::Attempt { number, stream, events, keyed } => {
+                    let attempt = Attempt {
+                        stream: stream.clone(),
+                        events: *events,
+                        keyed: *keyed,
+                        answer: Answer::Open,
+                        is_doubtful: false,
+                        load: self.loads,
+                        readings_before: self.readings,
+                    };
                     self.attempts.insert(*number, attempt);
                     self.tally.attempted += 1;
+                    self.tally.keyed += u64::from(*keyed);
                 }
-                Line::Stored { number, version } => {
-                    self.tally.acknowledged += 1;
-                    self.answer(*number, Answer::Stored { version: *version });
-                }
-                Line::Refused { number, .. } => {
-                    self.tally.refused += 1;
-                    self.answer(*number, Answer::Refused);
+                Line::Again { number } => self.again(*number),
+                Line::Stored { number, version } => findings.extend(self.stored(*number, *version)),
+                Line::Refused { number, .. } => self.refused(*number),
+                Line::Wrong { kind: WrongKind::Repeat, what } => {
+                    findings.push(Finding::new(FindingKind::Repeated, what));
                 }
                 Line::Unknown { .. } => self.tally.unknown += 1,
                 Line::Shown { .. } => self.note_shown(line),
@@ -119,12 +144,6 @@ impl Ledger {
             }
         }
         findings
-    }
-
-    fn answer(&mut self, number: u64, answer: Answer) {
-        if let Some(attempt) = self.attempts.get_mut(&number) {
-            attempt.answer = answer;
-        }
     }
 
     fn note_shown(&mut self, line: &Line) {

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,19 +14,23 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use onefold::journal::Journal;
 use onefold::{Aggregates, Config, Error, Runtime};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::chronicle::{Chronicle, Write};
 use super::journal::JournalOptions;
 use super::process;
 use super::random::Random;
-use super::transcript::{Line, Recorder};
+use super::transcript::{self, Line, Recorder, WrongKind};
 
 /// How long the runtime may take to end when it is told to.
 const SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// How long a client waits after it was refused.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long keys are remembered: longer than any attack takes.
+const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 /// Commands of one run at most: their numbers are `run × 2^32 + 1, 2, …`.
 const RUN_BITS: u32 = 32;
@@ -83,6 +87,9 @@ pub struct ChildOptions {
     /// Which run on this directory this is
     #[arg(long)]
     run: u32,
+    /// The commands with keys to send again first, as they were announced: a file outside the attacked disk
+    #[arg(long)]
+    again: Option<PathBuf>,
     /// Where to say what happens: a file outside the attacked disk
     #[arg(long)]
     transcript: PathBuf,
@@ -90,7 +97,7 @@ pub struct ChildOptions {
 
 impl LoadOptions {
     /// The command that starts the child.
-    pub fn child(&self, process: &mut Command, journal: &JournalOptions, seed: u64, run: u32) {
+    pub fn child(&self, process: &mut std::process::Command, journal: &JournalOptions, seed: u64, run: u32) {
         process.arg("child").args(["--seed", &seed.to_string(), "--run", &run.to_string()]);
         journal.pass_to(process);
         let EventBytes(bytes) = &self.event_bytes;
@@ -111,8 +118,10 @@ pub(super) fn run(options: &ChildOptions) -> anyhow::Result<ExitCode> {
     recorder.hear_panics();
     let stop = process::hear_parent();
     let Some(journal) = open(&options.journal, &recorder) else { return Ok(ExitCode::from(process::COULD_NOT_OPEN)) };
+    let again = options.again.as_ref().map(std::fs::read_to_string).transpose()?;
+    let again = transcript::parse(&again.unwrap_or_default())?;
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ended = tokio.block_on(drive(journal, options, recorder.clone(), stop));
+    let ended = tokio.block_on(drive(journal, options, again, recorder.clone(), stop));
     // Nothing that hangs keeps the process: what matters has been said.
     tokio.shutdown_background();
     match ended {
@@ -142,10 +151,16 @@ pub(super) fn open(options: &JournalOptions, recorder: &Recorder) -> Option<Arc<
 async fn drive(
     journal: Arc<dyn Journal>,
     options: &ChildOptions,
+    again: Vec<Line>,
     recorder: Recorder,
     stop: Arc<AtomicBool>,
 ) -> anyhow::Result<()> {
-    let config = Config { resident_max: options.load.resident as usize, ..Config::default() };
+    let config = Config {
+        resident_max: options.load.resident as usize,
+        // However long the attack takes, no key is forgotten.
+        idempotency_retention: RETENTION,
+        ..Config::default()
+    };
     let runtime = Runtime::builder(journal).config(config).aggregate::<Chronicle>(()).start().await?;
     let shared = Arc::new(Shared {
         chronicles: runtime.aggregates()?,
@@ -154,6 +169,8 @@ async fn drive(
         numbers: AtomicU64::new(u64::from(options.run) << RUN_BITS),
         load: options.load.clone(),
         run: options.run,
+        keys: options.journal.journal.remembers_keys(),
+        again: Mutex::new(again.into_iter().filter_map(Command::announced).collect()),
     });
     let mut clients = JoinSet::new();
     for client in 0..options.load.clients {
@@ -175,6 +192,38 @@ struct Shared {
     numbers: AtomicU64,
     load: LoadOptions,
     run: u32,
+    /// Whether the journal remembers idempotency keys.
+    keys: bool,
+    /// What an earlier process was sent, and nobody knows what became of it; and some that is known.
+    again: Mutex<Vec<Command>>,
+}
+
+/// A command, which is the same each time it is sent.
+#[derive(Clone, Debug)]
+struct Command {
+    number: u64,
+    stream: String,
+    events: u16,
+    keyed: bool,
+}
+
+impl Command {
+    fn announced(line: Line) -> Option<Self> {
+        match line {
+            Line::Attempt { number, stream, events, keyed } => Some(Command { number, stream, events, keyed }),
+            _ => None,
+        }
+    }
+}
+
+/// What a client heard of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Stored,
+    Refused,
+    Unknown,
+    /// It went away before the answer.
+    Nothing,
 }
 
 struct Client {
@@ -185,6 +234,14 @@ struct Client {
 
 impl Client {
     async fn run(mut self) {
+        loop {
+            let next = self.shared.again.lock().pop();
+            let Some(command) = next else { break };
+            if self.shared.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            self.send_again(&command).await;
+        }
         while !self.shared.stop.load(Ordering::Relaxed) {
             let stream = self.stream();
             let answered = if self.random.one_in(8) { self.read(stream).await } else { self.write(stream).await };
@@ -209,24 +266,59 @@ impl Client {
 
     /// One commit; says whether it was stored.
     async fn write(&mut self, stream: String) -> bool {
-        let Shared { chronicles, recorder, numbers, load, .. } = &*self.shared;
-        let number = numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let events = match self.random.below(8) {
             0 => 2 + self.random.below(2),
             1 => 2 + self.random.below(7),
             _ => 1,
         };
-        let count = u16::try_from(events).unwrap_or(1);
-        recorder.say(&Line::Attempt { number, stream: stream.clone(), events: count });
+        let keyed = self.shared.keys && self.random.one_in(3);
+        let command = Command { number, stream, events: u16::try_from(events).unwrap_or(1), keyed };
+        let Command { stream, events, .. } = command.clone();
+        self.shared.recorder.say(&Line::Attempt { number, stream, events, keyed });
+        if !keyed {
+            return self.send(&command).await == Heard::Stored;
+        }
+        let heard = match self.random.one_in(16) {
+            true => {
+                let patience = Duration::from_micros(self.random.below(5_000));
+                let sent = tokio::time::timeout(patience, self.send(&command)).await;
+                sent.unwrap_or(Heard::Nothing)
+            }
+            false => self.send(&command).await,
+        };
+        match heard {
+            Heard::Unknown | Heard::Nothing => self.send_again(&command).await == Heard::Stored,
+            Heard::Stored if self.random.one_in(16) => self.send_again(&command).await == Heard::Stored,
+            heard => heard == Heard::Stored,
+        }
+    }
+
+    async fn send_again(&self, command: &Command) -> Heard {
+        self.shared.recorder.say(&Line::Again { number: command.number });
+        self.send(command).await
+    }
+
+    /// Sends a command that was announced, and says what was heard.
+    async fn send(&self, command: &Command) -> Heard {
+        let Shared { chronicles, recorder, load, .. } = &*self.shared;
+        let Command { number, stream, events, keyed } = command.clone();
         let EventBytes(event_bytes) = load.event_bytes.clone();
-        let answer = chronicles.ask(&stream, Write { number, count, event_bytes }).await;
-        let is_stored = answer.is_ok();
-        recorder.say(&match answer {
-            Ok(version) => Line::Stored { number, version },
-            Err(error @ Error::OutcomeUnknown(_)) => Line::Unknown { number, error: error.to_string() },
-            Err(error) => Line::Refused { number, error: error.to_string() },
-        });
-        is_stored
+        let ask = chronicles.ask(&stream, Write { number, count: events, event_bytes });
+        let answer = if keyed { ask.idempotency_key(Write::key(number)).await } else { ask.await };
+        let (heard, line) = match answer {
+            Ok(version) => (Heard::Stored, Line::Stored { number, version }),
+            Err(error @ Error::OutcomeUnknown(_)) => {
+                (Heard::Unknown, Line::Unknown { number, error: error.to_string() })
+            }
+            Err(error @ (Error::KeyReused { .. } | Error::AlreadyDone(_))) => {
+                let what = format!("command {number}: {error}");
+                (Heard::Refused, Line::Wrong { kind: WrongKind::Repeat, what })
+            }
+            Err(error) => (Heard::Refused, Line::Refused { number, error: error.to_string() }),
+        };
+        recorder.say(&line);
+        heard
     }
 
     /// One look; says whether it was answered.

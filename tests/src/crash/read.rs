@@ -11,9 +11,9 @@ use anyhow::ensure;
 use clap::Args;
 use futures_util::TryStreamExt as _;
 use onefold::journal::{FeedItem, Journal, RecordedCommit, RecordedPart, StreamPage};
-use onefold::{Aggregate as _, Aggregates, Checkpoint, Runtime, StreamId, StreamVersion};
+use onefold::{Aggregate as _, Aggregates, Checkpoint, CommitNumber, Runtime, StreamId, StreamVersion};
 
-use super::chronicle::{Chronicle, ChronicleEvent, Entry};
+use super::chronicle::{Chronicle, ChronicleEvent, Entry, Write};
 use super::journal::JournalOptions;
 use super::transcript::{CommitLine, Line, Recorder, WrongKind};
 use super::{load, process};
@@ -154,8 +154,22 @@ impl Reader {
             version: part.first_version.get(),
             number: first.number,
             events: u16::try_from(entries.len()).unwrap_or(u16::MAX),
+            keyed: self.remembers_key(number, part, first.number),
         };
         Some((stream, line))
+    }
+
+    /// Whether a commit remembers the key of its command. Another's is wrong.
+    fn remembers_key(&self, commit: CommitNumber, part: &RecordedPart, command: u64) -> bool {
+        let Some(extras) = part.extras() else {
+            self.wrong(WrongKind::Content, format!("commit {commit}: its extras do not decode"));
+            return false;
+        };
+        let is_its_own = extras.key.as_ref().map(|record| record.key.as_str() == Write::key(command));
+        if is_its_own == Some(false) {
+            self.wrong(WrongKind::Content, format!("commit {commit} of command {command} remembers another key"));
+        }
+        is_its_own == Some(true)
     }
 
     /// The streams there are, by their listing.

@@ -7,11 +7,14 @@
 //! opening                               the journal is about to be opened
 //! opened 1250                           it took 1,250 microseconds
 //! attempt 17 own-3-1 2                  command 17 is about to be sent to own-3-1, with 2 events
+//! attempt 18 own-3-1 2 key              the same, with an idempotency key
+//! again 18                              command 18 is about to be sent again, with the same key
 //! stored 17 40                          it was answered: stored, the aggregate is at version 40
 //! refused 17 the journal is …           it was answered: surely not stored
 //! unknown 17 the outcome …              it was answered: perhaps stored
 //! shown own-3-1 40 8810221              a read showed this version, with this digest of the state
 //! commit 12 30 own-3-1 39 17 2          commit 12 was read: first position 30, first version 39, command 17, 2 events
+//! commit 13 32 own-3-1 41 18 2 key      the same, and it remembers the key of command 18
 //! wrong torn commit 12 has …            what was read cannot be right
 //! panicked thread 'x' …                 a thread panicked
 //! failed the journal at …               the journal could not be opened, or not be read
@@ -44,6 +47,13 @@ pub enum Line {
         stream: String,
         /// How many events it has.
         events: u16,
+        /// Whether it has an idempotency key.
+        keyed: bool,
+    },
+    /// A command is about to be sent again, with the same key.
+    Again {
+        /// Its number.
+        number: u64,
     },
     /// A command was acknowledged.
     Stored {
@@ -113,6 +123,8 @@ pub struct CommitLine {
     pub number: u64,
     /// How many events it has.
     pub events: u16,
+    /// Whether it remembers the command's idempotency key.
+    pub keyed: bool,
 }
 
 /// What a reader can see for itself.
@@ -124,6 +136,8 @@ pub enum WrongKind {
     Content,
     /// Two ways of reading differ.
     Differs,
+    /// A repeat was answered as none may be.
+    Repeat,
 }
 
 impl fmt::Display for Line {
@@ -131,19 +145,23 @@ impl fmt::Display for Line {
         match self {
             Line::Opening => write!(f, "opening"),
             Line::Opened { micros } => write!(f, "opened {micros}"),
-            Line::Attempt { number, stream, events } => write!(f, "attempt {number} {stream} {events}"),
+            Line::Attempt { number, stream, events, keyed } => {
+                write!(f, "attempt {number} {stream} {events}{}", key(*keyed))
+            }
+            Line::Again { number } => write!(f, "again {number}"),
             Line::Stored { number, version } => write!(f, "stored {number} {version}"),
             Line::Refused { number, error } => write!(f, "refused {number} {}", OneLine(error)),
             Line::Unknown { number, error } => write!(f, "unknown {number} {}", OneLine(error)),
             Line::Shown { stream, version, digest } => write!(f, "shown {stream} {version} {digest}"),
-            Line::Commit(CommitLine { commit, position, stream, version, number, events }) => {
-                write!(f, "commit {commit} {position} {stream} {version} {number} {events}")
+            Line::Commit(CommitLine { commit, position, stream, version, number, events, keyed }) => {
+                write!(f, "commit {commit} {position} {stream} {version} {number} {events}{}", key(*keyed))
             }
             Line::Wrong { kind, what } => {
                 let kind = match kind {
                     WrongKind::Torn => "torn",
                     WrongKind::Content => "content",
                     WrongKind::Differs => "differs",
+                    WrongKind::Repeat => "repeat",
                 };
                 write!(f, "wrong {kind} {}", OneLine(what))
             }
@@ -152,6 +170,11 @@ impl fmt::Display for Line {
             Line::Done => write!(f, "done"),
         }
     }
+}
+
+/// The last word of what has an idempotency key.
+fn key(keyed: bool) -> &'static str {
+    if keyed { " key" } else { "" }
 }
 
 /// Text of others, without line ends.
@@ -183,9 +206,13 @@ impl Line {
         Ok(match word {
             "opening" => Line::Opening,
             "opened" => Line::Opened { micros: next()?.parse()? },
-            "attempt" => {
-                Line::Attempt { number: next()?.parse()?, stream: next()?.to_owned(), events: next()?.parse()? }
-            }
+            "attempt" => Line::Attempt {
+                number: next()?.parse()?,
+                stream: next()?.to_owned(),
+                events: next()?.parse()?,
+                keyed: words.next() == Some("key"),
+            },
+            "again" => Line::Again { number: next()?.parse()? },
             "stored" => Line::Stored { number: next()?.parse()?, version: next()?.parse()? },
             "refused" | "unknown" => {
                 let (number, error) = rest.split_once(' ').context("it is too short")?;
@@ -200,12 +227,14 @@ impl Line {
                 version: next()?.parse()?,
                 number: next()?.parse()?,
                 events: next()?.parse()?,
+                keyed: words.next() == Some("key"),
             }),
             "wrong" => {
                 let kind = match next()? {
                     "torn" => WrongKind::Torn,
                     "content" => WrongKind::Content,
                     "differs" => WrongKind::Differs,
+                    "repeat" => WrongKind::Repeat,
                     other => bail!("{other} is not a kind of wrong"),
                 };
                 Line::Wrong { kind, what: rest.split_once(' ').map_or("", |(_, what)| what).to_owned() }
@@ -273,12 +302,14 @@ mod tests {
         let lines = [
             Line::Opening,
             Line::Opened { micros: 1_250 },
-            Line::Attempt { number, stream: stream.clone(), events: 2 },
+            Line::Attempt { number, stream: stream.clone(), events: 2, keyed: false },
+            Line::Attempt { number: 18, stream: stream.clone(), events: 2, keyed: true },
+            Line::Again { number: 18 },
             Line::Stored { number, version },
             Line::Refused { number, error: "too late".to_owned() },
             Line::Unknown { number, error: "who knows".to_owned() },
             Line::Shown { stream: stream.clone(), version, digest: u64::MAX },
-            Line::Commit(CommitLine { commit: 12, position: 30, stream, version: 39, number, events: 2 }),
+            Line::Commit(CommitLine { commit: 12, position: 30, stream, version: 39, number, events: 2, keyed: true }),
             Line::Wrong { kind: WrongKind::Torn, what: "commit 12 is half there".to_owned() },
             Line::Panicked { what: "thread 'x' at line 1".to_owned() },
             Line::Failed { error: "no such directory".to_owned() },

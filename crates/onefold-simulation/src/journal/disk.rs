@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use onefold_core::journal::{ClaimPage, DurablePosition, FeedItem, RecordedCommit, RecordedPart, StreamChunk};
-use onefold_core::{AggregateId, ClaimName, CommitNumber, GlobalPosition, Holder, StreamId, StreamVersion};
+use onefold_core::journal::{
+    ClaimPage, DurablePosition, FeedItem, KeyRecord, RecordedCommit, RecordedPart, StreamChunk,
+};
+use onefold_core::{
+    AggregateId, ClaimName, CommitNumber, GlobalPosition, Holder, IdempotencyKey, StreamId, StreamVersion,
+};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -26,6 +30,8 @@ struct OnDisk {
     version: StreamVersion,
     /// Places in the log.
     commits: Vec<usize>,
+    /// What is remembered of commands with idempotency keys.
+    keys: BTreeMap<IdempotencyKey, KeyRecord>,
 }
 
 /// A part of a commit before it has its numbers.
@@ -74,6 +80,11 @@ impl SimulatedDisk {
         self.0.lock().log.clone()
     }
 
+    /// What is durably remembered of a command with this idempotency key.
+    pub fn key(&self, stream: &StreamId, key: &str) -> Option<KeyRecord> {
+        self.0.lock().streams.get(stream)?.keys.get(key).cloned()
+    }
+
     /// Makes a commit durable.
     pub(super) fn store(&self, commit: Commit) -> DurablePosition {
         let mut contents = self.0.lock();
@@ -92,6 +103,9 @@ impl SimulatedDisk {
                 body: events,
                 extras_bytes: extras,
             };
+            if let Some(record) = part.extras().and_then(|extras| extras.key) {
+                stored.keys.entry(record.key.clone()).or_insert(record);
+            }
             stored.version = stored.version.plus(u64::from(event_count));
             stored.commits.push(place);
             contents.position = contents.position.plus(u64::from(event_count));

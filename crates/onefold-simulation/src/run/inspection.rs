@@ -2,30 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use onefold::{Aggregate, Aggregates, ExpectedVersion, StreamId, StreamVersion};
+use onefold::{Aggregate, Aggregates, Error, StreamId, StreamVersion};
 
 use super::World;
-use crate::Violation;
 use crate::client::{judge, read};
-use crate::simulated::Simulated;
+use crate::simulated::{Simulated, Twist};
+use crate::wanted::{Wanted, ask};
 use crate::witness::Asked;
+use crate::{Random, Violation};
 
 pub(super) async fn inspect<A: Aggregate>(world: &World<A>, aggregates: &Aggregates<Simulated<A>>) {
     let witness = &world.witness;
+    ask_again(world, aggregates).await;
     let replayed = match replay(world) {
         Ok(replayed) => replayed,
         Err(violation) => return witness.object(violation),
     };
     for (index, stream) in world.parts.streams.iter().enumerate() {
-        let asked =
-            Asked { stream: stream.clone(), runtime: 0, panics: false, expected: ExpectedVersion::Any, deadline: None };
-        let id = witness.begins(asked);
+        let id = witness.begins(Asked::plain(stream.clone(), None));
         let answer = read(&world.parts, witness, aggregates, index, id, None).await;
         if let Err(error) = &answer {
             let what = format!("{stream} can't be read when nothing fails any more: {error}");
             witness.object(Violation::LeftOver { what });
         }
-        judge::<A>(witness, id, Some(answer));
+        judge(witness, id, Some(answer));
         let Some(view) = world.parts.view.clone() else { continue };
         let empty = (A::default(), StreamVersion::EMPTY);
         let (state, version) = replayed.get(stream).unwrap_or(&empty);
@@ -37,6 +37,27 @@ pub(super) async fn inspect<A: Aggregate>(world: &World<A>, aggregates: &Aggrega
             let (stream, version) = (stream.clone(), *version);
             witness.object(Violation::LiveDiffers { stream, version, live, replayed });
         }
+    }
+}
+
+/// Everything with a key whose outcome nobody was told is asked for once more, and some of the rest: now it is told.
+async fn ask_again<A: Aggregate>(world: &World<A>, aggregates: &Aggregates<Simulated<A>>) {
+    let (parts, witness) = (&world.parts, &world.witness);
+    let mut random = Random::new(witness.trace());
+    for intent in witness.to_be_settled(&mut random) {
+        let wanted = Wanted::of(intent, &mut random);
+        let (stream, command) = (&parts.streams[wanted.aggregate], wanted.command(parts));
+        let asked = Asked { keyed: wanted.keyed.clone(), ..Asked::plain(stream.clone(), None) };
+        let id = witness.begins(asked);
+        witness.count_repeat(false);
+        let answer = ask(aggregates, stream, id, command, Twist::default(), wanted.keyed.as_ref()).await;
+        if let Err(error) = &answer
+            && !matches!(error, Error::Rejected(_) | Error::KeyReused { .. } | Error::AlreadyDone(_))
+        {
+            let what = format!("{stream} does not answer a repeat when nothing fails any more: {error}");
+            witness.object(Violation::LeftOver { what });
+        }
+        judge(witness, id, Some(answer));
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn judge<A: Aggregate>(world: &World<A>) -> Result<Report, Violation>
     let mut digests: BTreeMap<StreamId, Vec<u64>> = BTreeMap::new();
     let mut position = 0;
     let mut claims = ClaimsByLog::default();
+    let mut keys = Keys::default();
     for (commit, number) in world.disk.commits().into_iter().zip(1u64..) {
         let wrong = |reason| Violation::Numbers { commit: number, reason };
         if commit.number.get() != number {
@@ -30,6 +31,8 @@ pub(super) fn judge<A: Aggregate>(world: &World<A>) -> Result<Report, Violation>
             let extras = part.extras().ok_or_else(|| wrong("its extras do not parse".to_owned()))?;
             claims.note(commit.number, &stream, &extras).map_err(wrong)?;
             let operation = operation_in_metadata(&part);
+            let of_command = operation.and_then(|operation| world.witness.key_of(operation));
+            keys.note(number, &stream, of_command.as_deref(), extras.key.as_ref().map(|record| record.key.as_str()))?;
             let digests = digests.entry(stream.clone()).or_insert_with(|| vec![0]);
             for (frame, index) in part.events().zip(0u64..) {
                 let version = part.first_version.plus(index);
@@ -49,6 +52,35 @@ pub(super) fn judge<A: Aggregate>(world: &World<A>) -> Result<Report, Violation>
         }
     }
     Ok(report)
+}
+
+/// The idempotency keys of the journal's commits.
+#[derive(Default)]
+struct Keys(BTreeMap<(StreamId, String), u64>);
+
+impl Keys {
+    /// A commit remembers the key of its command, and no other commit does.
+    fn note(
+        &mut self,
+        commit: u64,
+        stream: &StreamId,
+        key: Option<&str>,
+        remembered: Option<&str>,
+    ) -> Result<(), Violation> {
+        let stream = stream.clone();
+        for key in [key, remembered].into_iter().flatten() {
+            if let Some(first) = self.0.insert((stream.clone(), key.to_owned()), commit)
+                && first != commit
+            {
+                return Err(Violation::SecondEffect { stream, key: key.to_owned(), first, second: commit });
+            }
+        }
+        if key != remembered {
+            let (key, remembered) = (key.map(str::to_owned), remembered.map(str::to_owned));
+            return Err(Violation::KeyNotStored { stream, commit, key, remembered });
+        }
+        Ok(())
+    }
 }
 
 fn digest_at(digests: &BTreeMap<StreamId, Vec<u64>>, stream: &StreamId, version: StreamVersion) -> Option<u64> {

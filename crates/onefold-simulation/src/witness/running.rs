@@ -55,13 +55,13 @@ impl State {
     }
 
     /// The handler's end. `decided`: how many events; `None` when it was dropped or panicked.
-    fn stop(&mut self, id: OperationId, decided: Option<u64>) -> Result<(), Violation> {
+    fn stop(&mut self, id: OperationId, decided: Option<u64>, rejected: bool) -> Result<(), Violation> {
         if self.life.as_ref().is_some_and(|life| !life.killed) {
             // In which order tokio drops its tasks at its own end depends on how many there were in the whole process.
             self.note(&[9, id.get(), decided.unwrap_or(u64::MAX)]);
         }
         let operation = self.operation(id);
-        operation.decided = decided;
+        (operation.decided, operation.rejected) = (decided, rejected);
         let (stream, runtime) = (operation.asked.stream.clone(), operation.asked.runtime);
         let panics = operation.asked.panics;
         let (began, waited, own_deadline) = (operation.began, operation.began.elapsed(), operation.asked.deadline);
@@ -91,18 +91,18 @@ impl Running {
 
     /// The handler decided on so many events.
     pub(crate) fn decided(mut self, events: u64) {
-        self.end(Some(events));
+        self.end(Some(events), false);
     }
 
     /// The domain said no.
     pub(crate) fn rejected(mut self) {
-        self.end(Some(0));
+        self.end(Some(0), true);
     }
 
-    fn end(&mut self, decided: Option<u64>) {
+    fn end(&mut self, decided: Option<u64>, rejected: bool) {
         if !std::mem::replace(&mut self.ended, true) {
             let mut state = self.witness.state.lock();
-            if let Err(violation) = state.stop(self.operation, decided) {
+            if let Err(violation) = state.stop(self.operation, decided, rejected) {
                 state.violation.get_or_insert(violation);
             }
         }
@@ -111,6 +111,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.end(None);
+        self.end(None, false);
     }
 }

@@ -19,7 +19,7 @@ impl Open {
         let mut open = HashSet::new();
         for line in lines {
             match line {
-                Line::Attempt { number, .. } => drop(open.insert(*number)),
+                Line::Attempt { number, .. } | Line::Again { number } => drop(open.insert(*number)),
                 Line::Stored { number, .. } | Line::Refused { number, .. } | Line::Unknown { number, .. } => {
                     open.remove(number);
                 }

@@ -35,7 +35,7 @@ impl KillReport {
 
     /// For people.
     pub fn table(&self) -> comfy_table::Table {
-        let Tally { attempted, acknowledged, refused, unknown, shown, .. } = self.said;
+        let Tally { attempted, keyed, repeated, repeated_later, acknowledged, refused, unknown, shown, .. } = self.said;
         let head = [
             ("cycles: kill, reopen, read everything", grouped(self.cycles)),
             ("directories", grouped(self.directories)),
@@ -43,6 +43,9 @@ impl KillReport {
         let died = Died::ALL.into_iter().map(|died| (died.name(), grouped(self.died[died as usize])));
         let said = [
             ("commands sent", grouped(attempted)),
+            ("… with a key", grouped(keyed)),
+            ("… sent again with their key", grouped(repeated)),
+            ("… to another process", grouped(repeated_later)),
             ("acknowledged", grouped(acknowledged)),
             ("answered: surely not stored", grouped(refused)),
             ("answered: perhaps stored", grouped(unknown)),

@@ -19,6 +19,10 @@ pub enum FindingKind {
     Resurrected,
     /// Answered as surely not stored, and there.
     StoredThough,
+    /// A command that was sent again with its idempotency key was answered otherwise than the first time.
+    Repeated,
+    /// A commit does not remember its command's idempotency key.
+    KeyLost,
     /// Content that was not written like this, or two ways of reading that differ.
     Wrong,
     /// The directory does not open, or cannot be read.
@@ -31,7 +35,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All, in the order of tables.
-    pub const ALL: [FindingKind; 11] = [
+    pub const ALL: [FindingKind; 13] = [
         FindingKind::Lost,
         FindingKind::Doubled,
         FindingKind::Gapped,
@@ -39,6 +43,8 @@ impl FindingKind {
         FindingKind::Vanished,
         FindingKind::Resurrected,
         FindingKind::StoredThough,
+        FindingKind::Repeated,
+        FindingKind::KeyLost,
         FindingKind::Wrong,
         FindingKind::NotOpened,
         FindingKind::Hung,
@@ -55,6 +61,8 @@ impl FindingKind {
             FindingKind::Vanished => "shown, then gone",
             FindingKind::Resurrected => "gone, then there",
             FindingKind::StoredThough => "refused but stored",
+            FindingKind::Repeated => "repeat answered otherwise",
+            FindingKind::KeyLost => "key lost",
             FindingKind::Wrong => "wrong content",
             FindingKind::NotOpened => "does not open",
             FindingKind::Hung => "hangs",

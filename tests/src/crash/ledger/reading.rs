@@ -44,6 +44,7 @@ impl<'a> Reading<'a> {
                 self.shown.push(Shown { stream: stream.clone(), version: *version, digest: *digest });
             }
             Line::Wrong { kind: WrongKind::Torn, what } => self.find(FindingKind::Torn, what),
+            Line::Wrong { kind: WrongKind::Repeat, what } => self.find(FindingKind::Repeated, what),
             Line::Wrong { kind: WrongKind::Content | WrongKind::Differs, what } => self.find(FindingKind::Wrong, what),
             Line::Panicked { what } => self.find(FindingKind::Panicked, what),
             Line::Failed { error } => self.find(FindingKind::NotOpened, error),
@@ -53,7 +54,7 @@ impl<'a> Reading<'a> {
     }
 
     fn commit(&mut self, line: &CommitLine) {
-        let CommitLine { commit, position, stream, version, number, events } = line;
+        let CommitLine { commit, position, stream, version, number, events, .. } = line;
         let place = self.commits.len();
         if *commit != place as u64 + 1 {
             self.find(FindingKind::Gapped, format!("after commit {place} comes {commit}"));
@@ -95,7 +96,7 @@ impl<'a> Reading<'a> {
 
     /// Against what its sender said.
     fn judge(&mut self, line: &CommitLine, was_shown_before: bool) {
-        let CommitLine { commit, stream, version, number, events, .. } = line;
+        let CommitLine { commit, stream, version, number, events, keyed, .. } = line;
         let Some(attempt) = self.ledger.attempts.get(number) else {
             let what = format!("commit {commit} is of command {number}, which nobody sent");
             return self.find(FindingKind::Wrong, what);
@@ -107,6 +108,11 @@ impl<'a> Reading<'a> {
         if attempt.events != *events {
             let sent = attempt.events;
             self.find(FindingKind::Torn, format!("command {number} had {sent} events, and {events} are stored"));
+        }
+        if attempt.keyed != *keyed {
+            let (had, has) = (attempt.keyed, keyed);
+            let what = format!("command {number}: a key? {had}. Commit {commit} remembers it? {has}");
+            self.find(FindingKind::KeyLost, what);
         }
         let last = version + u64::from(*events) - 1;
         match attempt.answer {

@@ -86,3 +86,77 @@ fn what_a_read_showed_under_load_stays() {
         assert_eq!(kinds(&mut ledger, &[ONE, TWO, "done\n"]), Vec::from_iter(expected), "{shown}");
     }
 }
+
+/// Three commands to `a` with keys: 1 was acknowledged, 2 is open, 3 was refused.
+const KEYED: &str = "attempt 1 a 1 key\nstored 1 1\nattempt 2 a 1 key\nattempt 3 a 1 key\nrefused 3 too late\n";
+const ONE_KEYED: &str = "commit 1 1 a 1 1 1 key\n";
+const TWO_KEYED: &str = "commit 2 2 a 2 2 1 key\n";
+
+fn keyed() -> Ledger {
+    let mut ledger = Ledger::default();
+    assert_eq!(ledger.load(&lines(KEYED)), []);
+    ledger
+}
+
+fn found(findings: Vec<Finding>) -> Vec<FindingKind> {
+    findings.into_iter().map(|finding| finding.kind).collect()
+}
+
+#[test]
+fn what_is_open_is_sent_again_and_what_is_known_after_a_reading() {
+    let numbers =
+        |ledger: &Ledger| -> Vec<String> { ledger.to_be_repeated().iter().map(|line| line.to_string()).collect() };
+    let mut ledger = keyed();
+    assert_eq!(numbers(&ledger), ["attempt 2 a 1 key", "attempt 3 a 1 key"], "1 may be lost, and would come back");
+    assert_eq!(kinds(&mut ledger, &[ONE_KEYED, "done\n"]), []);
+    assert_eq!(numbers(&ledger), ["attempt 1 a 1 key", "attempt 2 a 1 key", "attempt 3 a 1 key"]);
+    assert_eq!(said().to_be_repeated(), [], "without a key nothing is");
+}
+
+#[test]
+fn repeat_is_answered_as_the_first_one_was() {
+    let mut ledger = keyed();
+    assert_eq!(ledger.load(&lines("again 1\nstored 1 1\nagain 2\nstored 2 2\nagain 2\nstored 2 2\n")), []);
+    assert_eq!(kinds(&mut ledger, &[ONE_KEYED, TWO_KEYED, "done\n"]), []);
+    let Tally { keyed: with_a_key, repeated, repeated_later, .. } = ledger.tally();
+    assert_eq!([with_a_key, repeated, repeated_later], [3, 3, 3]);
+    assert_eq!(found(keyed().load(&lines("again 1\nstored 1 2\n"))), [FindingKind::Repeated]);
+    let reused = "again 1\nwrong repeat command 1: its key belongs to another\n";
+    assert_eq!(found(keyed().load(&lines(reused))), [FindingKind::Repeated]);
+}
+
+#[test]
+fn second_effect_of_a_key_is_found() {
+    let mut ledger = keyed();
+    ledger.load(&lines("again 2\nstored 2 2\n"));
+    let again = "commit 3 3 a 3 2 1 key\n";
+    let second = kinds(&mut ledger, &[ONE_KEYED, TWO_KEYED, again, "done\n"]);
+    assert!(second.contains(&FindingKind::Doubled), "{second:?}");
+}
+
+#[test]
+fn key_that_is_not_stored_with_its_command_is_found() {
+    assert_eq!(kinds(&mut keyed(), &["commit 1 1 a 1 1 1\n", "done\n"]), [FindingKind::KeyLost]);
+    let without = "attempt 1 a 1\nstored 1 1\n";
+    let mut ledger = Ledger::default();
+    ledger.load(&lines(without));
+    assert_eq!(kinds(&mut ledger, &[ONE_KEYED, "done\n"]), [FindingKind::KeyLost]);
+}
+
+#[test]
+fn repeat_may_come_late_and_its_refusal_says_nothing_of_the_first_one() {
+    // An earlier reading did not show it: the repeat runs.
+    let mut ledger = keyed();
+    assert_eq!(kinds(&mut ledger, &[ONE_KEYED, "done\n"]), []);
+    ledger.load(&lines("again 2\n"));
+    assert_eq!(kinds(&mut ledger, &[ONE_KEYED, TWO_KEYED, "done\n"]), []);
+    // The first one was stored, as it turns out, though the repeat was refused.
+    let mut ledger = keyed();
+    ledger.load(&lines("again 2\nrefused 2 overloaded\nagain 1\nrefused 1 overloaded\n"));
+    assert_eq!(kinds(&mut ledger, &[ONE_KEYED, TWO_KEYED, "done\n"]), []);
+    // What was refused each time is surely not stored.
+    let mut ledger = keyed();
+    ledger.load(&lines("again 3\nrefused 3 overloaded\n"));
+    let three = "commit 2 2 a 2 3 1 key\n";
+    assert_eq!(kinds(&mut ledger, &[ONE_KEYED, three, "done\n"]), [FindingKind::StoredThough]);
+}

@@ -51,7 +51,7 @@ impl PowerReport {
     /// For people.
     #[must_use]
     pub fn table(&self, simulator: Simulator) -> Table {
-        let Tally { acknowledged, unknown, shown, .. } = self.said;
+        let Tally { acknowledged, keyed, repeated, repeated_later, unknown, shown, .. } = self.said;
         let cuts = self.died.iter().sum();
         let head = [
             ("cycles: cut, restore, reopen, read everything", self.cycles),
@@ -69,6 +69,9 @@ impl PowerReport {
             ],
         };
         let said = [
+            ("commands with a key", keyed),
+            ("… sent again with their key", repeated),
+            ("… to another process", repeated_later),
             ("commands acknowledged", acknowledged),
             ("commands answered: perhaps stored", unknown),
             ("states shown by reads under load", shown),
