@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use onefold_core::Aggregate;
 use onefold_core::ExpectedVersion;
-use onefold_core::journal::{Acknowledgement, Append, AppendPart, Appended, EncodedEvents, Journal};
+use onefold_core::journal::{Append, AppendPart, Appended, EncodedEvents, Journal};
 
 use super::call::Call;
 use super::execution::{Commit, Work};
 use super::instance::Instance;
 use crate::error::{Error, NotStoredReason};
+use crate::runtime::pace;
 use crate::telemetry;
 
 /// An append for which the journal has no room yet.
@@ -58,7 +59,7 @@ fn submit<A: Aggregate, W: Work<A>>(
     commit: Commit,
 ) -> Result<(), Refused> {
     let Commit { expected, events, extras, metadata } = commit;
-    let acknowledgement = Acknowledgement::new(call);
+    let acknowledgement = pace::acknowledgement(&instance.slot.shared, call);
     let part = AppendPart { session: instance.session.clone(), expected, events, extras };
     // IMPORTANT: counted before the journal can acknowledge it.
     instance.slot.submitted();
