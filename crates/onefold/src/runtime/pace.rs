@@ -10,7 +10,7 @@
 //!
 //!   it takes more than half of backlog_time_max:  limit = answers per second × backlog_time_max, 64 at least
 //!   the journal had no room:                      the same
-//!   otherwise:                                    limit × 2, up to admitted_max
+//!   otherwise:                                    limit × 2, up to admitted_max; not before the last change shows
 //! ```
 //!
 //! The journal decides in order and is busy while something waits in it, so what was answered meanwhile is its pace. A command
@@ -50,8 +50,10 @@ struct State {
     /// Answers released since the start.
     answered: u64,
     watched: Option<Watched>,
-    /// Nothing came that could be watched since the sweeper looked last.
-    is_idle: bool,
+    /// When the limit was changed last.
+    changed: Option<Instant>,
+    /// How much was answered when the sweeper looked last, unless something was or came to be watched.
+    idle_at: Option<u64>,
 }
 
 /// The append that is watched.
@@ -105,6 +107,7 @@ impl Pace {
                 if self.is_long(took) {
                     // It is known already what it will show.
                     self.lower(state.answered - watched.answered_before, took);
+                    state.changed = Some(Instant::now());
                 }
             }
         }
@@ -115,23 +118,29 @@ impl Pace {
         let mut state = self.state.lock();
         let Some(watched) = state.watched.take() else { return };
         let took = watched.since.elapsed();
-        match has_room && !self.is_long(took) {
-            true => self.raise(),
-            false => self.lower(state.answered - watched.answered_before, took),
+        // IMPORTANT: what was admitted by the last change must be in front of it. Else it would be raised again and again before
+        // anybody sees what that does.
+        let shows = |changed| watched.since.saturating_duration_since(changed) >= self.backlog_time_max / 4;
+        if !has_room || self.is_long(took) {
+            self.lower(state.answered - watched.answered_before, took);
+            state.changed = Some(Instant::now());
+        } else if state.changed.is_some_and(shows) {
+            self.raise();
+            state.changed = Some(Instant::now());
         }
         // Without a pause, to be back soon.
         let is_lowered = self.limit.load(Ordering::Relaxed) < self.limit_max;
         self.wanted.store(is_lowered, Ordering::Relaxed);
     }
 
-    /// Called now and then. Lifts a limit that no append has come to lift.
+    /// Called now and then. Lifts a limit that no append has come to lift, when the journal is not at older ones either.
     pub(super) fn sweep(&self) {
         let mut state = self.state.lock();
-        let is_idle = state.watched.is_none();
-        if is_idle && state.is_idle {
+        let idle_at = state.watched.is_none().then_some(state.answered);
+        if idle_at.is_some() && idle_at == state.idle_at {
             self.limit.store(self.limit_max, Ordering::Relaxed);
         }
-        state.is_idle = is_idle;
+        state.idle_at = idle_at;
     }
 
     fn is_long(&self, took: Duration) -> bool {
@@ -167,7 +176,7 @@ pub(crate) fn acknowledgement(shared: &Arc<Shared>, listener: Arc<dyn Acknowledg
         // Somebody else was faster.
         return Acknowledgement::new(listener);
     }
-    state.is_idle = false;
+    state.idle_at = None;
     state.watched = Some(Watched { since: Instant::now(), answered_before: state.answered });
     drop(state);
     Acknowledgement::new(Arc::new(Watch { shared: shared.clone(), listener }))
@@ -249,6 +258,9 @@ mod tests {
         for _ in 0..4 {
             limits.push(pace.limit().1);
             watch(&pace, 1, 1, true).await;
+            assert_eq!(limits.last(), Some(&pace.limit().1), "what the last change did does not show yet");
+            tokio::time::advance(Duration::from_millis(250)).await;
+            watch(&pace, 1, 1, true).await;
         }
         assert_eq!(limits, [19_980, 39_960, 65_536, 65_536]);
     }
@@ -271,7 +283,9 @@ mod tests {
         let pace = pace();
         watch(&pace, 0, 1_000, true).await;
         pace.sweep();
-        assert_eq!(pace.limit(), ("backlog_time_max", 64));
+        pace.released(1);
+        pace.sweep();
+        assert_eq!(pace.limit(), ("backlog_time_max", 64), "older ones are being answered");
         pace.sweep();
         assert_eq!(pace.limit(), ("admitted_max", 65_536));
     }
