@@ -82,6 +82,11 @@ impl Timeline {
         crate::series::micros_at(&whole, quantile)
     }
 
+    /// The median latency in each slot, in microseconds; what was due in it and was refused.
+    pub(crate) fn each(&self, slots: Range<usize>) -> (Vec<f64>, Vec<u64>) {
+        slots.map(|slot| (self.micros_at(slot..slot + 1, 0.5), self.refused(slot..slot + 1))).unzip()
+    }
+
     /// How long it took in `after` until nothing was refused any more and the median latency of five slots in a row was no
     /// more than twice the worst slot's in `before`. `None`: it never was.
     pub(crate) fn back_to_normal(&self, before: Range<usize>, after: Range<usize>) -> Option<Duration> {

@@ -110,6 +110,7 @@ pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Res
     let ends = [CALM_BEFORE, CALM_BEFORE + options.seconds, CALM_BEFORE + options.seconds + CALM_AFTER];
     let (calm, during, after) =
         (timeline.slots(Duration::ZERO, ends[0]), timeline.slots(ends[0], ends[1]), timeline.slots(ends[1], ends[2]));
+    let (after_p50_us, after_refused) = timeline.each(after.clone());
     let goodput = timeline.answered_per_second(during.clone());
     let seconds = options.seconds.as_secs_f64();
     let left = cores.running.saturating_sub(offered.cores.running).as_secs_f64();
@@ -145,6 +146,7 @@ pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Res
         probes: probes.thread.len(),
         probe_p50_us: micros_at(&probes.thread, 0.5),
         probe_p99_us: micros_at(&probes.thread, 0.99),
+        probe_asked_p99_us: micros_at(&probes.asked, 0.99),
         task_probe_p50_us: micros_at(&probes.task, 0.5),
         task_probe_p99_us: micros_at(&probes.task, 0.99),
         admitted_p50_us: timeline.micros_at(during.clone(), 0.5),
@@ -158,6 +160,8 @@ pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Res
         back_to_normal_seconds: timeline.back_to_normal(calm.clone(), after).map(|time| time.as_secs_f64()),
         calm_p50_us: timeline.micros_at(calm.clone(), 0.5),
         calm_p99_us: timeline.micros_at(calm, 0.99),
+        after_p50_us,
+        after_refused,
         targets_met: false,
         failed: record.failed,
         unknown: record.unknown,

@@ -189,6 +189,9 @@ impl<A: Aggregate> Handle<Order<A>> for Simulated<A> {
             self.armed.store(stage as u8 + 1, Ordering::Relaxed);
         }
         let (witness, invariant) = (witness.clone(), invariant.clone());
+        let (version, digest) = (self.version, self.digest);
+        let refused = move |rejection: A::Rejection| Refused { intent, version, digest, text: rejection.to_string() };
+        let claims = claims.into_iter().map(|request| request.map_rejection(refused));
         Ok(self.emit_all(events).and_claims(claims).reply(move |state| {
             state.pass(Stage::Reply);
             if let Err(reason) = reply(&state.inner) {

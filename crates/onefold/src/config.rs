@@ -50,6 +50,11 @@ pub struct Config {
     /// How many bytes admitted commands may take, by the size of their type and of the runtime's own record; those of one
     /// aggregate a sixteenth of it, or a single larger one. Default: 256 MiB. At the bound: `Overloaded`.
     pub admitted_bytes_max: usize,
+    /// How long it may take to write what is admitted, once the journal is behind: when an append takes half as long, or finds
+    /// no room, no more commands and reads are admitted than the journal answers in this time at its present pace, 64 at
+    /// least, and of one aggregate a sixteenth of that. Default: 1 s. At the bound: `Overloaded`, whose limit is then that
+    /// number. For a journal whose every append takes long choose more.
+    pub backlog_time_max: Duration,
     /// How many of an aggregate's idempotency keys are remembered at least, the newest ones. A key is forgotten when it is
     /// older than so many commands with keys *and* older than
     /// [`idempotency_retention`](Config::idempotency_retention). Default: 1,024. Must be the same in every process that
@@ -105,6 +110,7 @@ impl Default for Config {
             admitted_per_aggregate_max: 4_096,
             admitted_max: 65_536,
             admitted_bytes_max: 256 * 1024 * 1024,
+            backlog_time_max: Duration::from_secs(1),
             idempotency_keys_min: 1_024,
             idempotency_retention: Duration::from_secs(3_600),
             idempotency_bytes_max: 64 * 1024 * 1024,
@@ -143,6 +149,7 @@ impl Config {
             ("recovery_timeout", self.recovery_timeout),
             ("idle_timeout", self.idle_timeout),
             ("transact_hold_max", self.transact_hold_max),
+            ("backlog_time_max", self.backlog_time_max),
             ("crash_window", self.crash_window),
             ("quarantine_min", self.quarantine_min),
         ];
@@ -201,6 +208,7 @@ mod tests {
             (Config { deadline: Duration::ZERO, ..Config::default() }, "deadline"),
             (Config { resident_max: 0, ..Config::default() }, "resident_max"),
             (Config { admitted_max: 65_535, ..Config::default() }, "admitted_max"),
+            (Config { backlog_time_max: Duration::ZERO, ..Config::default() }, "backlog_time_max"),
             (Config { admitted_bytes_max: 0, ..Config::default() }, "admitted_bytes_max"),
             (Config { quarantine_max: Duration::ZERO, ..Config::default() }, "quarantine_max"),
             (Config { limits: Limits { event_bytes_max: 0, ..Limits::default() }, ..Config::default() }, "event_bytes"),

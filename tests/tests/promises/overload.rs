@@ -223,6 +223,45 @@ async fn few_commands_are_decided_while_the_journal_has_no_room() {
     world.end().await;
 }
 
+/// P14, P15: found by `cargo load overload`. Tens of thousands of commands were admitted whatever became of their events, and
+/// when the overload was over, everybody waited for seconds until the journal had written them. While it is behind, no more
+/// are admitted than it writes within `backlog_time_max`, and one aggregate has a sixteenth of them.
+#[tokio::test(start_paused = true)]
+async fn few_commands_are_admitted_while_the_journal_is_behind() {
+    let (world, faults) = World::faulty(Config::default()).await;
+    let limit = || world.runtime.stats().admitted_limit;
+    let gate = Gate::closed();
+    faults.append(When::nth(1), AppendFault::HoldAnswer(gate.clone()));
+    let first = fill(&world, 1, 1).await;
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert_eq!(limit(), 65_536, "nobody knows yet");
+    gate.open();
+    assert!(join_all(first).await.into_iter().all(|answer| answer.unwrap() == Ok(Seen::at(1, 1))));
+    assert_eq!(limit(), 64, "one answer in three seconds: as few as may be");
+
+    let gate = Gate::closed();
+    faults.open(When::always(), OpenFault::Hold(gate.clone()));
+    let ask = |id: usize| tokio::spawn(world.tallies.ask(format!("new{}", id % 16), Add(1)));
+    let mut waiting: Vec<_> = (0..63).map(ask).collect();
+    settle().await;
+    assert_eq!(overloaded(world.tallies.ask("new0", Add(1)).await), ("backlog_time_max / 16", 4));
+    assert_eq!(overloaded(world.tallies.version("new0").await), ("backlog_time_max / 16", 4));
+    waiting.push(ask(63));
+    settle().await;
+    assert_eq!(overloaded(world.tallies.ask("t0", Add(1)).await), ("backlog_time_max", 64));
+    assert_eq!(world.runtime.stats().admitted, 64, "a refusal leaves nothing behind");
+
+    faults.clear();
+    gate.open();
+    assert!(join_all(waiting).await.into_iter().all(|answer| answer.unwrap().is_ok()));
+    for count in 2..=12 {
+        tokio::time::advance(Duration::from_millis(300)).await;
+        assert_eq!(world.tallies.ask("t0", Add(1)).await, Ok(Seen::at(count, count)));
+    }
+    assert_eq!(limit(), 65_536, "it keeps up again");
+    world.end().await;
+}
+
 /// Tells that it was decided, and stores something.
 struct Told(Arc<AtomicUsize>);
 

@@ -17,15 +17,15 @@ pub(super) fn print(report: &NoisyNeighbourReport) {
         "sled (fsync) on {} · {} cores, {} · {}\n",
         report.filesystem, machine.cores, machine.processor, machine.kernel
     );
-    let header = ["neighbours beside", "p50", "p99", "p50 ×", "p99 ×", "within 10 %"];
+    let header = ["neighbours beside", "p50", "p99", "p50 ×", "p99 ×", "p99 × of all rounds", "within 10 %"];
     let quiet = [micros(report.quiet.p50_us), micros(report.quiet.p99_us)];
-    let quiet = ["nobody".to_owned()].into_iter().chain(quiet).chain(["1", "1", "–"].map(str::to_owned)).collect();
+    let quiet = ["nobody".to_owned()].into_iter().chain(quiet).chain(["1", "1", "1", "–"].map(str::to_owned)).collect();
     println!("{}\n", report::table(&header, std::iter::once(quiet).chain(report.phases.iter().map(row))));
     for phase in report.phases.iter().filter(|phase| phase.has_target || phase.name == "hot") {
         println!("  {:<12}{}", phase.name, noise(phase, report));
     }
     println!(
-        "  ×           against the quiet phases right before and behind (95 % of confidence): p50 round by round, p99 of all together"
+        "  ×           against the quiet phases right before and behind (95 % of confidence): p50 and p99 round by round, and p99 of all together"
     );
     if report.failed > 0 {
         let first = report.first_failure.as_deref().unwrap_or("nothing");
@@ -51,6 +51,7 @@ fn row(phase: &PhaseReport) -> Vec<String> {
         micros(phase.p50_us),
         micros(phase.p99_us),
         estimate(phase.p50_ratio, phase.p50_ratio_range),
+        estimate(phase.p99_by_round_ratio, phase.p99_by_round_ratio_range),
         estimate(phase.p99_ratio, phase.p99_ratio_range),
         verdict.to_owned(),
     ]

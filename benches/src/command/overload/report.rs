@@ -41,6 +41,8 @@ pub(super) struct OverloadReport {
     pub(super) probes: u64,
     pub(super) probe_p50_us: f64,
     pub(super) probe_p99_us: f64,
+    /// The thread's, from when it asked.
+    pub(super) probe_asked_p99_us: f64,
     pub(super) task_probe_p50_us: f64,
     pub(super) task_probe_p99_us: f64,
     pub(super) admitted_p50_us: f64,
@@ -57,6 +59,9 @@ pub(super) struct OverloadReport {
     pub(super) back_to_normal_seconds: Option<f64>,
     pub(super) calm_p50_us: f64,
     pub(super) calm_p99_us: f64,
+    /// After the overload, for each tenth of a second: of what was due in it.
+    pub(super) after_p50_us: Vec<f64>,
+    pub(super) after_refused: Vec<u64>,
     pub(super) targets_met: bool,
     pub(super) failed: u64,
     pub(super) unknown: u64,

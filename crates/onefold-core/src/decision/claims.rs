@@ -136,6 +136,17 @@ impl<A: Aggregate, R> Decision<A, R> {
     }
 }
 
+impl<R: 'static> ClaimRequest<R> {
+    /// The same, with the rejection told in other words: for aggregates that wrap another.
+    pub fn map_rejection<S>(self, map: impl FnOnce(R) -> S + Send + 'static) -> ClaimRequest<S> {
+        let ClaimRequest { name, action, or_reject } = self;
+        let or_reject = or_reject.map(|reject| -> Box<dyn FnOnce(ClaimRefused) -> S + Send> {
+            Box::new(move |refused| map(reject(refused)))
+        });
+        ClaimRequest { name, action, or_reject }
+    }
+}
+
 impl<R> fmt::Debug for ClaimRequest<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut request = f.debug_struct("ClaimRequest");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use onefold_core::Aggregate;
 use onefold_core::ExpectedVersion;
-use onefold_core::journal::{Acknowledgement, Append, AppendPart, Appended, EncodedEvents, Journal};
+use onefold_core::journal::{Acknowledge, Append, AppendPart, Appended, EncodedEvents, Journal};
 
 use super::call::Call;
 use super::claimed::Claimed;
@@ -16,6 +16,7 @@ use super::execution::{Claiming, Commit, Refusals, Work};
 use super::instance::Instance;
 use super::joint::Share;
 use crate::error::{Error, NotStoredReason};
+use crate::runtime::pace;
 use crate::runtime::shared::Shared;
 use crate::telemetry;
 
@@ -61,10 +62,11 @@ fn submit<A: Aggregate, W: Work<A>>(
     commit: Commit<A::Rejection>,
 ) -> Result<(), Refused> {
     let (part, metadata, refusals) = part_of(instance, commit);
-    let acknowledgement = match refusals {
-        None => Acknowledgement::new(call),
-        refusals => Acknowledgement::new(Claimed::new(call, refusals)),
+    let listener: Arc<dyn Acknowledge> = match refusals {
+        None => call,
+        refusals => Claimed::new(call, refusals),
     };
+    let acknowledgement = pace::acknowledgement(&instance.slot.shared, listener);
     // IMPORTANT: counted before the journal can acknowledge it.
     instance.slot.submitted();
     instance.slot.shared.journal.append(Append::new(part, metadata, acknowledgement)).map_err(Refused)

@@ -104,8 +104,9 @@ impl<A: Aggregate> Slot<A> {
         if queue.mode == Mode::Closed {
             return Pushed::Closed;
         }
-        if queue.admitted as usize >= config.admitted_per_aggregate_max {
-            return Pushed::Full { bound: "admitted_per_aggregate_max", limit: config.admitted_per_aggregate_max };
+        let (bound, limit) = self.shared.pace.share();
+        if queue.admitted as usize >= limit {
+            return Pushed::Full { bound, limit };
         }
         // A call larger than the aggregate's share is taken when it has no other: it could never be sent otherwise.
         let limit = config.admitted_bytes_max / SHARE;

@@ -1,9 +1,12 @@
-//! The total bounds on what is admitted and not yet answered: a count and bytes, in one atomic number.
+//! The total bounds on what is admitted and not yet answered: a count and bytes, in one atomic number. While the journal is
+//! behind, the count is bounded by its pace.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
+use super::pace::Pace;
 use crate::config::Config;
 
 /// Bytes in the low 40 bits, count in the high 24.
@@ -12,7 +15,7 @@ const COUNT_ONE: u64 = 1 << 40;
 /// See the module.
 pub(crate) struct Admission {
     admitted: AtomicU64,
-    count_max: u64,
+    pace: Arc<Pace>,
     bytes_max: u64,
     /// Tells a shutdown that nothing is admitted any more.
     empty: Notify,
@@ -25,10 +28,10 @@ pub(crate) struct Refused {
 }
 
 impl Admission {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, pace: Arc<Pace>) -> Self {
         Admission {
             admitted: AtomicU64::new(0),
-            count_max: config.admitted_max as u64,
+            pace,
             bytes_max: config.admitted_bytes_max as u64,
             empty: Notify::new(),
         }
@@ -45,13 +48,14 @@ impl Admission {
         let after =
             self.admitted.fetch_add(COUNT_ONE + u64::from(bytes), Ordering::AcqRel) + COUNT_ONE + u64::from(bytes);
         let (count, total) = (after / COUNT_ONE, after % COUNT_ONE);
-        if count <= self.count_max && total <= self.bytes_max {
+        let (bound, count_max) = self.pace.limit();
+        if count <= count_max && total <= self.bytes_max {
             return Ok(());
         }
         self.release(bytes);
         #[expect(clippy::cast_possible_truncation, reason = "came from a usize")]
-        Err(match count > self.count_max {
-            true => Refused { bound: "admitted_max", limit: self.count_max as usize },
+        Err(match count > count_max {
+            true => Refused { bound, limit: count_max as usize },
             false => Refused { bound: "admitted_bytes_max", limit: self.bytes_max as usize },
         })
     }

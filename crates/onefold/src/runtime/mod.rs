@@ -7,6 +7,7 @@ mod builder;
 pub(crate) mod congestion;
 pub(crate) mod deadlines;
 mod health;
+pub(crate) mod pace;
 pub(crate) mod releaser;
 pub(crate) mod residency;
 pub(crate) mod shared;

@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use super::pace::Pace;
 use crate::sync::Mutex;
 use onefold_core::journal::AppendOutcome;
 use tokio::runtime::Handle;
@@ -30,6 +31,7 @@ const WARMED: usize = 16;
 /// See the module.
 pub(crate) struct Releaser {
     state: Mutex<State>,
+    pace: Arc<Pace>,
 }
 
 struct State {
@@ -42,9 +44,9 @@ struct State {
 }
 
 impl Releaser {
-    pub(super) fn start(tokio: &Handle) -> Arc<Self> {
+    pub(super) fn start(tokio: &Handle, pace: Arc<Pace>) -> Arc<Self> {
         let state = State { released: Vec::new(), task: None, closing: false, task_gone: false };
-        let releaser = Arc::new(Releaser { state: Mutex::new(state) });
+        let releaser = Arc::new(Releaser { state: Mutex::new(state), pace });
         crate::sync::spawn(tokio, run(Ending { releaser: releaser.clone(), batch: Vec::new() }));
         releaser
     }
@@ -135,6 +137,7 @@ async fn run(mut ending: Ending) {
         if poll_fn(|cx| releaser.poll_released(cx, batch)).await.is_none() {
             return;
         }
+        releaser.pace.released(batch.len());
         let mut since_yield = 0;
         // In order; what is left when the task is dropped at the yield is released by `Ending`.
         batch.reverse();
@@ -160,6 +163,7 @@ mod tests {
     use onefold_core::journal::Appended;
 
     use super::*;
+    use crate::config::Config;
 
     struct Note(Arc<Mutex<Vec<u64>>>);
 
@@ -182,7 +186,7 @@ mod tests {
     fn answers_are_released_in_order_to_the_end() {
         for (polls, by_itself) in [(0, false), (1, false), (2, false), (2, true), (100, true)] {
             let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-            let releaser = Releaser::start(tokio.handle());
+            let releaser = Releaser::start(tokio.handle(), Pace::new(&Config::default()));
             let released = Arc::default();
             let push = |number| {
                 let commit = CommitNumber::new(number);

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::admission::Admission;
 use super::congestion::Congestion;
 use super::deadlines::Deadlines;
+use super::pace::Pace;
 use super::releaser::Releaser;
 use super::residency::Residency;
 use super::stats::Stats;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) admission: Admission,
     pub(crate) congestion: Congestion,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) residency: Residency,
     pub(crate) releaser: Arc<Releaser>,
     pub(crate) deadlines: Arc<Deadlines>,
@@ -100,11 +102,13 @@ impl Shared {
         use std::hash::BuildHasher;
         // The standard library's hasher is seeded from the system's randomness.
         let random = seed.unwrap_or_else(|| std::hash::RandomState::new().hash_one(0u8));
+        let pace = Pace::new(&config);
         Arc::new(Shared {
-            admission: Admission::new(&config),
+            admission: Admission::new(&config, pace.clone()),
             congestion: Congestion::default(),
             residency: Residency::new(&config, random),
-            releaser: Releaser::start(&tokio),
+            releaser: Releaser::start(&tokio, pace.clone()),
+            pace,
             deadlines: Deadlines::start(&tokio),
             recoveries: Semaphore::new(config.recoveries_max),
             replays: Semaphore::new(config.recoveries_max.saturating_mul(REPLAYS).min(Semaphore::MAX_PERMITS)),

@@ -34,6 +34,7 @@ impl Stats {
             resident: shared.residency.count(),
             actors: self.actors.load(Ordering::Relaxed),
             admitted: shared.admission.count(),
+            admitted_limit: usize::try_from(shared.pace.limit().1).unwrap_or(usize::MAX),
             activations: self.activations.load(Ordering::Relaxed),
             passivations: shared.residency.passivations() as u64,
         }
@@ -50,6 +51,9 @@ pub struct RuntimeStats {
     pub actors: usize,
     /// Commands and reads admitted and not yet answered.
     pub admitted: usize,
+    /// How many may be: [`Config::admitted_max`](crate::Config::admitted_max), or less while the journal is behind, see
+    /// [`Config::backlog_time_max`](crate::Config::backlog_time_max).
+    pub admitted_limit: usize,
     /// Instances brought back since the start.
     pub activations: u64,
     /// Instances let go since the start.

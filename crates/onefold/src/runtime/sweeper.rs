@@ -1,5 +1,5 @@
 //! One task that looks around now and then: lets idle instances go, earlier when all have grown too heavy, serves the line,
-//! forgets old crashes.
+//! forgets old crashes and how slow the journal was.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -50,4 +50,5 @@ async fn sweep(shared: &Shared, idle_timeout: Duration) {
     }
     shared.residency.trim();
     shared.residency.serve_line();
+    shared.pace.sweep();
 }
