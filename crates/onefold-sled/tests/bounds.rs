@@ -134,6 +134,13 @@ async fn segments_are_recycled() {
     fill(&journal, 20, 2000, 100).await;
     let stats = journal.stats();
     assert!(stats.bytes_written > 5 << 20, "{stats:?}");
+    // A slow machine brings commits into sled later; what waits for that keeps its segments.
+    for _ in 0..300 {
+        if segments(&path).len() <= 16 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let live = segments(&path).len();
     assert!(live <= 16, "{live} segments of 64 KiB for {} bytes", stats.bytes_written);
     journal.close().await.unwrap();

@@ -38,8 +38,8 @@ fn the_demo_keeps_what_it_was_told_to_keep() {
 
     let list = Command::new(env!("CARGO_BIN_EXE_bank")).args(["list", "--data", &data]).output().unwrap();
     let listed = String::from_utf8(list.stdout).unwrap();
-    // 20 of the crowd, 100 of the last hundred, 64 of the child.
-    assert!(listed.contains("\n184 accounts"), "{listed}");
+    // 20 of the crowd, 100 of the last hundred, 64 and 16 of the child.
+    assert!(listed.contains("\n200 accounts"), "{listed}");
 
     let (_, errors, code) = demo(&["--data", &data]);
     assert_eq!(code, Some(1));

@@ -48,16 +48,16 @@ pub async fn child(data: &Path) -> anyhow::Result<()> {
     for id in account_ids() {
         open(bank.accounts(), &id).await?;
     }
+    let moving: Arc<[String]> = (0..MOVING_ACCOUNTS).map(|number| format!("moving-{number:02}")).collect();
+    for id in moving.iter() {
+        open(bank.accounts(), id).await?;
+        bank.accounts().ask(id, Deposit { amount: FIRST_DEPOSIT }).await?;
+    }
     let numbers = Arc::new(AtomicU64::new(1));
     let mut clients = JoinSet::new();
     for (id, seed) in account_ids().cycle().zip(0..ACCOUNTS * CLIENTS_PER_ACCOUNT) {
         let (accounts, numbers) = (bank.accounts().clone(), Arc::clone(&numbers));
         clients.spawn(Client { accounts, id, numbers, random: StdRng::seed_from_u64(seed) }.run());
-    }
-    let moving: Arc<[String]> = (0..MOVING_ACCOUNTS).map(|number| format!("moving-{number:02}")).collect();
-    for id in moving.iter() {
-        open(bank.accounts(), id).await?;
-        bank.accounts().ask(id, Deposit { amount: FIRST_DEPOSIT }).await?;
     }
     for seed in 0..MOVING_CLIENTS {
         clients.spawn(move_money(bank.accounts().clone(), Arc::clone(&moving), StdRng::seed_from_u64(seed)));
