@@ -196,7 +196,7 @@ fn print(report: &ClaimsReport) {
     let rows = rows.into_iter().map(|(name, figure)| vec![name.to_owned(), figure]);
     println!("{}\n", report::table(&["", report.journal], rows));
     if let (Some(syncs), Some(group)) = (report.fsyncs_per_second, report.group_size_mean) {
-        println!("  syncs       {}/s, {} commits each", whole(syncs), whole(group));
+        println!("  syncs       {}/s, {group:.1} commits each", whole(syncs));
     }
     let failed = match &report.first_failure {
         Some(failure) => format!(
