@@ -1,5 +1,6 @@
 //! The commands of the command line.
 
+pub(crate) mod claims;
 pub(crate) mod limit;
 pub(crate) mod memory;
 pub(crate) mod noisy_neighbour;

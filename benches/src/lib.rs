@@ -20,6 +20,7 @@ pub mod counter;
 pub mod entry;
 mod ids;
 mod rng;
+mod user;
 mod workload;
 mod zipf;
 

@@ -61,6 +61,9 @@ pub(crate) struct RunOptions {
     /// Aggregates kept in memory at most; by default the runtime's own limit, and for `cold` a tenth of all
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) resident: Option<u32>,
+    /// Names that the registrations of `claims` race for; as many as --aggregates: nobody races
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = count)]
+    pub(crate) names: u32,
     /// Sled's cache in MiB; by default the journal's own
     #[arg(long, value_name = "MIB")]
     pub(crate) cache: Option<u64>,

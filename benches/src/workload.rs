@@ -19,6 +19,8 @@ pub(crate) enum Workload {
     Cold,
     /// Uniform, 95 % reads.
     ReadMostly,
+    /// New aggregates only, which race for names: each is told that it has its name, or that it is taken.
+    Claims,
 }
 
 impl Workload {
@@ -35,6 +37,7 @@ impl Workload {
             Workload::Hot => "hot",
             Workload::Cold => "cold",
             Workload::ReadMostly => "read-mostly",
+            Workload::Claims => "claims",
         }
     }
 }
@@ -86,7 +89,8 @@ impl Pickers {
     pub(crate) fn picker(&self, round: u32, client: u32) -> Picker {
         let mut rng = Rng::new(self.seed, round.into(), client.into());
         let choice = match self.workload {
-            Workload::Uniform => Choice::Uniform { aggregates: self.aggregates, reads_percent: 0 },
+            // (`claims` has clients of its own.)
+            Workload::Uniform | Workload::Claims => Choice::Uniform { aggregates: self.aggregates, reads_percent: 0 },
             Workload::ReadMostly => Choice::Uniform { aggregates: self.aggregates, reads_percent: READS_PERCENT },
             Workload::Hot => Choice::One,
             Workload::Zipf => Choice::Zipf {

@@ -48,7 +48,12 @@ fn excerpts_in_the_guide_to_idempotency_are_run() {
 
 #[test]
 fn excerpts_in_the_guide_to_testing_are_run() {
-    check_excerpts("docs/guide/testing.md", 3, &["tests/tests/testing_guide.rs"]);
+    check_excerpts("docs/guide/testing.md", 4, &["tests/tests/testing_guide.rs", "tests/tests/claims_guide.rs"]);
+}
+
+#[test]
+fn excerpts_in_the_guide_to_claims_are_run() {
+    check_excerpts("docs/guide/claims.md", 8, &["tests/tests/claims_guide.rs"]);
 }
 
 #[test]

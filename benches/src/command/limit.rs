@@ -56,6 +56,7 @@ impl LimitRounds {
     /// No round yet.
     pub(crate) fn new(load: &LoadOptions, directory: &Path, workers: usize) -> anyhow::Result<Self> {
         ensure!(load.workload != Workload::ReadMostly, "the raw limit knows no reads: choose another workload");
+        ensure!(load.workload != Workload::Claims, "the raw limit knows no claims: choose another workload");
         Ok(LimitRounds {
             series: Series::new("limit"),
             recorders: Arc::new(Recorders::new(workers, load.workload.aggregates(load.aggregates))),

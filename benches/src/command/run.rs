@@ -21,6 +21,9 @@ use crate::workload::Workload;
 
 /// Runs the command; returns whether everything was right.
 pub(crate) async fn run(options: RunOptions, workers: usize) -> anyhow::Result<bool> {
+    if options.load.workload == Workload::Claims {
+        return super::claims::run(options, workers).await;
+    }
     let load = &options.load;
     let place = Place::new(&options.place)?;
     let rounds = load.rounds(options.with_limit || options.with_memory);
@@ -183,7 +186,7 @@ impl ContenderRounds {
 }
 
 /// The bounds that users have, but for `cold`, which needs aggregates that are not in memory.
-fn config(options: &RunOptions) -> Config {
+pub(super) fn config(options: &RunOptions) -> Config {
     let (workload, aggregates) = (options.load.workload, options.load.aggregates);
     let cold = (workload == Workload::Cold).then(|| (aggregates / 10).max(1));
     let defaults = Config::default();

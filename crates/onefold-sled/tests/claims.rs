@@ -92,6 +92,40 @@ async fn reads_beside_checkpoints_miss_nothing() {
     assert_eq!(claims(&dynamic).await.len(), 4_000);
 }
 
+/// However small the pages, and wherever the claims are: in sled, in memory, or given up in memory and not yet in sled.
+#[tokio::test(flavor = "multi_thread")]
+async fn small_pages_list_what_one_page_lists() {
+    let (_temporary, path) = dir();
+    let (journal, dynamic) = open(small(&path));
+    take_many(&dynamic, 0, 60).await;
+    journal.close().await.unwrap();
+    drop((journal, dynamic));
+    let (_journal, dynamic) = open(small(&path));
+    let session = dynamic.open(&stream("holder")).await.unwrap().session;
+    for value in ["n1", "n10", "n11", "n13", "n14", "n16", "n59"] {
+        let pin = pin(&dynamic, value).await;
+        change(&dynamic, &session, vec![release(&pin)]).await.unwrap();
+    }
+    drop(session);
+    take_many(&dynamic, 60, 100).await;
+    let whole = claims(&dynamic).await;
+    assert_eq!(whole.len(), 66 - 7);
+    for limit in 1..=12 {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let page = ClaimPage { namespace: "name".to_owned(), after, limit };
+            let found = dynamic.claims(page).await.unwrap();
+            let is_last = found.len() < limit;
+            after = found.last().map(|(name, _)| name.value().to_owned());
+            listed.extend(found);
+            if is_last {
+                break;
+            }
+        }
+        assert_eq!(listed, whole, "pages of {limit}");
+    }
+}
+
 /// A journal that is closed answers nothing about claims, and takes none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_journal_has_no_claims_to_show() {

@@ -14,8 +14,9 @@
 //! they were, in each codec and within the limits; `handle` and `apply` do not panic; and, where the test says how states
 //! are compared, the state that lived is the one that a replay of the stored events gives.
 //!
-//! `course` keeps what runs, `round_trip` goes to bytes and back, `outcome` has the expectations, `failure` the message.
+//! `course` keeps what runs, `claims` who holds which claim, `round_trip` goes to bytes and back, `outcome` has the expectations, `failure` the message.
 
+mod claims;
 mod course;
 mod failure;
 mod outcome;
@@ -26,10 +27,11 @@ mod when;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-use onefold_core::{Aggregate, Clock, CodecId, Handle, Limits, StreamId, StreamVersion};
+use onefold_core::{Aggregate, ClaimName, Clock, CodecId, Handle, Limits, StreamId, StreamVersion, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::claims::{Claims, GivenClaim};
 use self::course::Course;
 pub use self::outcome::{Decided, Done, Outcome, Refused};
 pub use self::services::{DefaultServices, InjectedServices, ProvideServices};
@@ -96,6 +98,7 @@ pub struct Given<A: Aggregate, S = DefaultServices> {
     events: Vec<A::Event>,
     setting: Setting<A>,
     version: Option<StreamVersion>,
+    claims: Vec<GivenClaim>,
     services: S,
 }
 
@@ -133,6 +136,7 @@ impl<A: Aggregate<Event: Debug + PartialEq>> Given<A> {
                 reload: None,
             },
             version: None,
+            claims: Vec::new(),
             services: DefaultServices,
         }
     }
@@ -152,8 +156,8 @@ impl<A: Aggregate, S> Given<A, S> {
     /// What handlers find as [`Context::services`](onefold_core::Context::services), by value or in an `Arc` of which the
     /// test keeps a clone. Without it they find the default, and where the type has none, a test without does not compile.
     pub fn services(self, services: impl Into<Arc<A::Services>>) -> Given<A, InjectedServices<A>> {
-        let Given { events, setting, version, .. } = self;
-        Given { events, setting, version, services: InjectedServices(services.into()) }
+        let Given { events, setting, version, claims, .. } = self;
+        Given { events, setting, version, claims, services: InjectedServices(services.into()) }
     }
 
     /// Which instance it is. Without it the id is the aggregate's type with `-1` behind it.
@@ -177,6 +181,108 @@ impl<A: Aggregate, S> Given<A, S> {
         let (version, count) = (version.into(), self.events.len());
         assert!(version.get() >= count as u64, "after {count} events a stream cannot be at version {version}");
         self.version = Some(version);
+        self
+    }
+
+    /// The aggregate holds the claim `namespace/value`, for good.
+    ///
+    /// Claims are decided as a journal decides them: what a decision asks for is done, or it is rejected as
+    /// [`or_reject`](onefold_core::Decision::or_reject) says. A decision that is refused without such words fails the test, and so does a
+    /// claim with a bad name. [`then_claims`](Decided::then_claims) compares what the aggregate holds afterwards.
+    ///
+    /// ```
+    /// # use onefold_core::{Aggregate, Context, Decision, Handle};
+    /// # use onefold_testkit::Given;
+    /// # #[derive(Debug, PartialEq, onefold_derive::Event)]
+    /// # #[event(prefix = "user", crate = "onefold_core")]
+    /// # enum UserEvent { Renamed { name: String } }
+    /// # use UserEvent::Renamed;
+    /// # #[derive(Debug, PartialEq, thiserror::Error)]
+    /// # #[error("{0} is taken")]
+    /// # struct NameTaken(String);
+    /// # #[derive(Default)]
+    /// # struct User { name: Option<String> }
+    /// # impl Aggregate for User {
+    /// #     const TYPE: &'static str = "user";
+    /// #     type Event = UserEvent;
+    /// #     type Rejection = NameTaken;
+    /// #     type Services = ();
+    /// #     fn apply(&mut self, Renamed { name }: &UserEvent) { self.name = Some(name.clone()) }
+    /// # }
+    /// #[derive(Debug)]
+    /// struct Rename { name: &'static str }
+    ///
+    /// impl Handle<Rename> for User {
+    ///     type Reply = ();
+    ///     async fn handle(&self, Rename { name }: Rename, _: &Context<Self>) -> Result<Decision<Self, ()>, NameTaken> {
+    ///         let renamed = self.emit(Renamed { name: name.into() });
+    ///         let claimed = renamed.claim("username", name).or_reject(move |_| NameTaken(name.into()));
+    ///         Ok(match &self.name {
+    ///             Some(before) => claimed.release("username", before),
+    ///             None => claimed,
+    ///         })
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// Given::<User>::events([Renamed { name: "bob".into() }])
+    ///     .holds("username", "bob")
+    ///     .taken("username", "rob")
+    ///     .when(Rename { name: "rob" }).await
+    ///     .then_rejected(NameTaken("rob".into()))
+    ///     .when(Rename { name: "robert" }).await
+    ///     .then_events([Renamed { name: "robert".into() }])
+    ///     .then_claims([("username", "robert")]);
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When there can be no such claim.
+    #[track_caller]
+    pub fn holds(self, namespace: &str, value: impl AsRef<str>) -> Self {
+        self.claim(true, namespace, value.as_ref(), None)
+    }
+
+    /// The aggregate holds the claim until `expires_at`: what it reserved and did not confirm. See [`holds`](Given::holds).
+    ///
+    /// # Panics
+    ///
+    /// When there can be no such claim.
+    #[track_caller]
+    pub fn holds_until(self, namespace: &str, value: impl AsRef<str>, expires_at: Timestamp) -> Self {
+        self.claim(true, namespace, value.as_ref(), Some(expires_at))
+    }
+
+    /// Somebody else holds the claim `namespace/value`, for good: an aggregate of the same type, with the id
+    /// `somebody-else`. See [`holds`](Given::holds).
+    ///
+    /// # Panics
+    ///
+    /// When there can be no such claim.
+    #[track_caller]
+    pub fn taken(self, namespace: &str, value: impl AsRef<str>) -> Self {
+        self.claim(false, namespace, value.as_ref(), None)
+    }
+
+    /// Somebody else holds the claim until `expires_at`. Whether that is over tells the [`clock`](Given::clock). See
+    /// [`taken`](Given::taken).
+    ///
+    /// # Panics
+    ///
+    /// When there can be no such claim.
+    #[track_caller]
+    pub fn taken_until(self, namespace: &str, value: impl AsRef<str>, expires_at: Timestamp) -> Self {
+        self.claim(false, namespace, value.as_ref(), Some(expires_at))
+    }
+
+    #[track_caller]
+    fn claim(mut self, is_own: bool, namespace: &str, value: &str, expires_at: Option<Timestamp>) -> Self {
+        match ClaimName::new(namespace, value) {
+            Ok(name) => self.claims.push(GivenClaim { name, is_own, expires_at }),
+            Err(error) => panic!("{error}"),
+        }
         self
     }
 
@@ -241,7 +347,8 @@ impl<A: Aggregate, S> Given<A, S> {
         S: ProvideServices<A>,
     {
         let version = self.version.unwrap_or(StreamVersion::new(self.events.len() as u64));
-        When::new(Course::new(self.setting, self.events, version, self.services.provide()), command)
+        let claims = Claims::new(&self.setting.stream, self.claims);
+        When::new(Course::new(self.setting, self.events, version, claims, self.services.provide()), command)
     }
 }
 

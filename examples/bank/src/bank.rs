@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use onefold::{Aggregates, Runtime, SledJournal};
 
-use crate::domain::{Account, Holder};
+use crate::domain::{Account, Holder, Subscription};
 use crate::owners::Review;
 
 /// How long closing waits for commands that are still on their way.
@@ -20,6 +20,7 @@ pub struct Bank {
     accounts: Aggregates<Account>,
     holders: Aggregates<Holder>,
     reviews: Aggregates<Review>,
+    subscriptions: Aggregates<Subscription>,
     backups: PathBuf,
     data: PathBuf,
 }
@@ -35,12 +36,12 @@ impl Bank {
         // Opening reads the journal's tail and blocks meanwhile, which no async thread should.
         let journal = tokio::task::spawn_blocking(move || SledJournal::open(directory)).await?;
         let builder = Runtime::builder(journal?).aggregate::<Account>(()).aggregate::<Holder>(());
-        let runtime = builder.aggregate::<Review>(()).start().await?;
+        let runtime = builder.aggregate::<Review>(()).aggregate::<Subscription>(()).start().await?;
         let (accounts, holders) = (runtime.aggregates::<Account>()?, runtime.aggregates::<Holder>()?);
-        let reviews = runtime.aggregates::<Review>()?;
+        let (reviews, subscriptions) = (runtime.aggregates::<Review>()?, runtime.aggregates::<Subscription>()?);
         let data = data.canonicalize()?;
         let backups = beside(&data, "-backups");
-        Ok(Bank { runtime: Arc::new(runtime), accounts, holders, reviews, backups, data })
+        Ok(Bank { runtime: Arc::new(runtime), accounts, holders, reviews, subscriptions, backups, data })
     }
 
     /// Puts backups into another directory than `<data>-backups`.
@@ -83,6 +84,11 @@ impl Bank {
     /// The reviews of accounts.
     pub fn reviews(&self) -> &Aggregates<Review> {
         &self.reviews
+    }
+
+    /// The customers' parts in offers.
+    pub fn subscriptions(&self) -> &Aggregates<Subscription> {
+        &self.subscriptions
     }
 
     /// The runtime under the accounts.

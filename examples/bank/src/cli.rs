@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and what the exit code says.
 
 mod commands;
+mod customers;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -13,17 +14,18 @@ use clap::{Args, Parser, Subcommand};
 use onefold::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
-use crate::domain::{Account, Holder};
+use self::customers::CustomerCommand;
+use crate::domain::{Account, Holder, Subscription};
 use crate::owners::Review;
 use crate::scenario::Size;
 use crate::transfer::TransferError;
-use crate::{AccountError, Money};
+use crate::{AccountError, HolderError, Money};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  failed: a broken promise in the demo, a journal that cannot be opened, an error of the disk
-  2  wrong usage: an unknown option, a text that is not an amount or not an account's id
+  2  wrong usage: an unknown option, a text that is not an amount, an id or an alias
   3  rejected by the bank: nothing happened
   4  outcome unknown, or a transfer half done: `bank history` tells";
 
@@ -35,6 +37,9 @@ Examples:
   bank transfer ada bob 12.34
   bank history ada
   bank check-owners --accounts-max 3
+  bank register ada --name Ada --address London
+  bank alias ada countess
+  bank offer bonds --places 3 --customers 20
   bank serve --listen 127.0.0.1:7070
   bank journal verify
   bank journal show account/ada
@@ -75,6 +80,8 @@ enum Command {
     Demo(Demo),
     #[command(flatten)]
     Account(AccountCommand),
+    #[command(flatten)]
+    Customer(CustomerCommand),
     /// Serve the accounts as a JSON API, until ctrl-c or SIGTERM
     Serve {
         /// Where to listen; port 0 picks a free one
@@ -213,7 +220,8 @@ async fn journal(data: Option<PathBuf>, arguments: Vec<OsString>) -> ExitCode {
         .default_journal(data.unwrap_or_else(|| commands::DEFAULT_DATA.into()))
         .aggregate::<Account>()
         .aggregate::<Holder>()
-        .aggregate::<Review>();
+        .aggregate::<Review>()
+        .aggregate::<Subscription>();
     // It blocks, which no async thread should.
     tokio::task::spawn_blocking(move || tool.run_from(arguments)).await.unwrap_or(ExitCode::FAILURE)
 }
@@ -233,12 +241,16 @@ fn reader_left(error: &anyhow::Error) -> bool {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    let of_account = |error: &AccountError| match error.kind() {
-        ErrorKind::InvalidId => 2,
+    let of_kind = |kind: ErrorKind| match kind {
+        ErrorKind::InvalidId | ErrorKind::InvalidClaim => 2,
         ErrorKind::Rejected => 3,
         ErrorKind::OutcomeUnknown => 4,
         _ => 1,
     };
+    if let Some(error) = error.downcast_ref::<HolderError>() {
+        return of_kind(error.kind());
+    }
+    let of_account = |error: &AccountError| of_kind(error.kind());
     match (error.downcast_ref::<AccountError>(), error.downcast_ref::<TransferError>()) {
         (Some(error), _) => of_account(error),
         (_, Some(TransferError::NothingHappened(error))) => of_account(error),

@@ -3,8 +3,10 @@
 //! | request | body | answer |
 //! |---|---|---|
 //! | `POST /holders/{id}` | `{"name": "Ada", "address": "St James's Square"}` | 201 `{"id", "name", "address", "version"}` |
-//! | `GET /holders/{id}` | | 200 `{"id", "name", "address", "version"}` |
+//! | `GET /holders/{id}` | | 200 `{"id", "name", "address", "alias", "version"}` |
 //! | `PUT /holders/{id}/name`, `…/address` | `{"name": "Ada King"}`, `{"address": "…"}` | 200, the same; 428 without `If-Match` |
+//! | `PUT /holders/{id}/alias` | `{"alias": "countess"}` | 200, the same; 422 when another holder has it |
+//! | `GET /aliases/{alias}` | | 200 `{"alias", "holder"}` |
 //! | `POST /accounts/{id}` | `{"owner": "Ada"}` | 201 `{"id", "balance", "version"}` |
 //! | `POST /accounts/{id}/deposit`, `…/withdraw` | `{"amount": "12.34"}` | 200 `{"id", "balance", "version"}` |
 //! | `GET /accounts/{id}` | | 200 `{"id", "owner", "balance", "version"}` |

@@ -111,7 +111,17 @@ impl<'a> DecidedClaims<'a> {
     /// # Errors
     ///
     /// As [`decide`](Self::decide).
-    pub fn foresee(stream: &StreamId, changes: &[ClaimChange]) -> Result<(), AppendError> {
+    pub fn foresee(stream: &StreamId, changes: &'a [ClaimChange]) -> Result<(), AppendError> {
+        Self::foreseen(stream, changes).map(|_| ())
+    }
+
+    /// As [`foresee`](Self::foresee), and what would become of the claims. The commit has no number yet: new holders hold
+    /// since [`CommitNumber::NONE`], and each fact is part 0's.
+    ///
+    /// # Errors
+    ///
+    /// As [`decide`](Self::decide).
+    pub fn foreseen(stream: &StreamId, changes: &'a [ClaimChange]) -> Result<Self, AppendError> {
         let mut foreseen = DecidedClaims::default();
         for change in changes {
             let before = match foreseen.holder_of(change.claim.name()) {
@@ -120,9 +130,10 @@ impl<'a> DecidedClaims<'a> {
             };
             for fact in decide_one(change, stream, before)?.into_iter().flatten() {
                 foreseen.holders.push((&change.claim, fact.holder(stream, CommitNumber::NONE)));
+                foreseen.facts.push((0, fact));
             }
         }
-        Ok(())
+        Ok(foreseen)
     }
 
     /// Who holds a claim after what was decided so far; `None` if that did not concern it.

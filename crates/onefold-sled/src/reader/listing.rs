@@ -1,5 +1,6 @@
 //! Listing streams and claims: what sled has, merged with what it does not have yet.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use onefold_core::journal::{ClaimPage, ReadError, StreamPage};
@@ -109,14 +110,27 @@ pub(crate) fn claims(reader: &Reader, page: &ClaimPage) -> Result<Vec<(ClaimName
     Ok(listed)
 }
 
-/// The claims of the page that sled may not have as they are, with their durable holders: there may be none, where sled still
-/// has one. As many as there are dirty claims, at most.
+/// The first claims of the page that sled may not have as they are, with their durable holders: there may be none, where sled
+/// still has one. Those behind as many held ones as the page may have are left out.
 fn remembered_claims(reader: &Reader, page: &ClaimPage) -> BTreeMap<ClaimName, Option<Holder>> {
     let durable_group = reader.shared.durable_group();
-    let changed = reader.shared.claims.changed();
-    let wanted = changed.iter().filter(|claim| {
-        let after = page.after.as_ref().is_none_or(|after| claim.key.value() > after.as_str());
-        after && claim.key.namespace() == page.namespace
-    });
-    wanted.map(|claim| (claim.key.clone(), claim.state.lock().durable(durable_group).holder.clone())).collect()
+    let mut claims = BTreeMap::new();
+    let mut held = 0;
+    for claim in reader.shared.claims.changed() {
+        let name = &claim.key;
+        let wanted = name.namespace() == page.namespace
+            && page.after.as_ref().is_none_or(|after| name.value() > after.as_str())
+            && (held < page.limit || claims.last_key_value().is_some_and(|(last, _)| name < last));
+        if !wanted {
+            continue;
+        }
+        // One can be among the changed twice.
+        let Entry::Vacant(place) = claims.entry(name.clone()) else { continue };
+        let holder = place.insert(claim.state.lock().durable(durable_group).holder.clone());
+        held += usize::from(holder.is_some());
+        while held > page.limit {
+            held -= claims.pop_last().map_or(0, |(_, holder)| usize::from(holder.is_some()));
+        }
+    }
+    claims
 }

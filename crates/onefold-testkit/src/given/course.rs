@@ -9,17 +9,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use onefold_core::journal::ClaimFact;
 use onefold_core::{
     Aggregate, CommandId, Context, CorrelationId, Decision, DecisionParts, Event, Handle, Metadata, StreamId,
     StreamVersion,
 };
 
+use super::claims::{self, Claimed, Claims};
 use super::failure::{Failure, Story};
 use super::{Setting, round_trip};
 
 /// How a command ended, if nothing failed.
 pub(super) enum End<A: Aggregate, R> {
-    Decided { events: Vec<A::Event>, reply: R },
+    Decided { events: Vec<A::Event>, claims: Vec<ClaimFact>, reply: R },
     Rejected(A::Rejection),
 }
 
@@ -30,6 +32,7 @@ pub(super) struct Course<A: Aggregate> {
     /// Given, and not applied yet: what fails there is told together with the command.
     given: Vec<A::Event>,
     version: StreamVersion,
+    claims: Claims,
     commands: u128,
     lived: A,
     replayed: A,
@@ -40,15 +43,20 @@ impl<A: Aggregate> Course<A> {
         setting: Setting<A>,
         given: Vec<A::Event>,
         version: StreamVersion,
+        claims: Claims,
         services: Arc<A::Services>,
     ) -> Self {
         let context = Context::new(services, setting.stream.id(), setting.clock.clone(), Arc::new(()));
         let (lived, replayed) = (A::default(), A::default());
-        Course { setting, story: Story::default(), context, given, version, commands: 0, lived, replayed }
+        Course { setting, story: Story::default(), context, given, version, claims, commands: 0, lived, replayed }
     }
 
     pub(super) fn stream(&self) -> &StreamId {
         &self.setting.stream
+    }
+
+    pub(super) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     pub(super) fn state(&self) -> &A {
@@ -63,7 +71,7 @@ impl<A: Aggregate<Event: Debug + PartialEq>> Course<A> {
         C: Debug + Send + 'static,
     {
         if self.commands == 0 {
-            self.story.given(self.given.iter().map(|event| format!("{event:?}")));
+            self.story.given(self.given.iter().map(|event| format!("{event:?}")), self.claims.told());
         }
         self.story.when(format!("{command:?}"));
         self.recover()?;
@@ -99,7 +107,12 @@ impl<A: Aggregate<Event: Debug + PartialEq>> Course<A> {
     }
 
     fn carry_out<R>(&mut self, decision: Decision<A, R>) -> Result<End<A, R>, Failure> {
-        let DecisionParts { events, reply, .. } = decision.into_parts();
+        let DecisionParts { events, claims, reply } = decision.into_parts();
+        let (now, limit) = (self.setting.clock.now(), self.setting.limits.claims_per_commit_max);
+        let claims = match self.claims.carry_out(claims, now, limit)? {
+            Claimed::Done(facts) => facts,
+            Claimed::Rejected(rejection) => return Ok(End::Rejected(rejection)),
+        };
         let events = events.into_vec();
         let stored = round_trip::events(&events, &self.setting)?;
         self.apply(&events, &stored)?;
@@ -107,7 +120,7 @@ impl<A: Aggregate<Event: Debug + PartialEq>> Course<A> {
         let reply = reply.map_err(|panic| Failure::panicked("the reply", &*panic))?;
         self.version = self.version.plus(events.len() as u64);
         self.check_states("these events")?;
-        Ok(End::Decided { events, reply })
+        Ok(End::Decided { events, claims, reply })
     }
 
     /// Applies events to the state that lived, and what was stored of them to the other one.
@@ -136,11 +149,10 @@ impl<A: Aggregate<Event: Debug + PartialEq>> Course<A> {
     }
 
     /// Adds what is known to have happened to the story.
-    pub(super) fn happened(&mut self, events: &[A::Event]) {
-        match events {
-            [] => self.story.then(["no events".to_owned()]),
-            events => self.story.then(events.iter().map(|event| format!("{event:?}"))),
-        }
+    pub(super) fn happened(&mut self, events: &[A::Event], claims: &[ClaimFact]) {
+        let nothing = events.is_empty().then(|| "no events".to_owned());
+        let events = events.iter().map(|event| format!("{event:?}"));
+        self.story.then(nothing.into_iter().chain(events).chain(claims.iter().map(claims::told)));
     }
 
     /// Ends the test.

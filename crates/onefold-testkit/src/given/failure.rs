@@ -60,11 +60,11 @@ impl Failure {
 pub(super) struct Story(String);
 
 impl Story {
-    pub(super) fn given(&mut self, events: impl ExactSizeIterator<Item = String>) {
+    pub(super) fn given(&mut self, events: impl ExactSizeIterator<Item = String>, claims: Vec<String>) {
         let (count, hidden) = (events.len(), events.len().saturating_sub(GIVEN_SHOWN_MAX));
         let before = (hidden > 0).then(|| format!("… {hidden} earlier events …"));
-        let nothing = (count == 0).then(|| "nothing".to_owned());
-        self.add("given", before.into_iter().chain(nothing).chain(events.skip(hidden)));
+        let nothing = (count == 0 && claims.is_empty()).then(|| "nothing".to_owned());
+        self.add("given", before.into_iter().chain(nothing).chain(events.skip(hidden)).chain(claims));
     }
 
     pub(super) fn when(&mut self, command: String) {

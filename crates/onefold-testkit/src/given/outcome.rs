@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Debug};
 
-use onefold_core::{Aggregate, Handle};
+use onefold_core::{Aggregate, ClaimName, Handle, Holder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -38,8 +38,8 @@ impl<A: Aggregate<Event: Debug + PartialEq>, R> Outcome<A, R> {
         let expected: Vec<A::Event> = expected.into_iter().collect();
         let (mut course, end) = self.unless_failed();
         match end {
-            End::Decided { events, reply } if events == expected => {
-                course.happened(&events);
+            End::Decided { events, claims, reply } if events == expected => {
+                course.happened(&events, &claims);
                 Decided { course, reply }
             }
             End::Decided { events, .. } => {
@@ -130,6 +130,42 @@ pub struct Decided<A: Aggregate, R> {
 }
 
 impl<A: Aggregate<Event: Debug + PartialEq>, R> Decided<A, R> {
+    /// These are the claims that the aggregate holds now, in any order, and no others: for good, or until some time. See
+    /// [`Given::holds`](super::Given::holds).
+    ///
+    /// # Panics
+    ///
+    /// When it holds others.
+    #[track_caller]
+    pub fn then_claims<'a>(self, expected: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut expected: Vec<_> =
+            expected.into_iter().map(|(namespace, value)| format!("{namespace}/{value}")).collect();
+        expected.sort();
+        let mut held: Vec<_> = self.course.claims().own().iter().map(|(name, _)| name.to_string()).collect();
+        held.sort();
+        if held != expected {
+            let what = "the aggregate does not hold the expected claims".to_owned();
+            let (expected, held) = (or_nothing(expected), or_nothing(held));
+            self.course.fail(&Failure::differ(what, ("expected", &expected), ("held", &held)));
+        }
+        self
+    }
+
+    /// `is_expected` likes the claims that the aggregate holds now, ordered by name: where it matters until when.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    #[track_caller]
+    pub fn then_claims_where(self, is_expected: impl FnOnce(&[(ClaimName, Holder)]) -> bool) -> Self {
+        let held = self.course.claims().own();
+        if !is_expected(&held) {
+            let what = "the claims that the aggregate holds are not as expected".to_owned();
+            self.course.fail(&Failure::new(what, text_of(&held)));
+        }
+        self
+    }
+
     /// The reply goes through each codec and back, and must come back as it was.
     ///
     /// # Panics
@@ -219,6 +255,10 @@ impl<A: Aggregate<Event: Debug + PartialEq>> Refused<A> {
 /// Everything is said about the command. The next one may come.
 pub struct Done<A: Aggregate> {
     course: Course<A>,
+}
+
+fn or_nothing(lines: Vec<String>) -> Vec<String> {
+    if lines.is_empty() { vec!["nothing".to_owned()] } else { lines }
 }
 
 /// Where another command may follow.

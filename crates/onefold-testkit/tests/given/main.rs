@@ -1,6 +1,7 @@
 //! The given/when/then of `onefold-testkit`: what it lets pass, what it finds, and how it says so.
 
 mod account;
+mod claims;
 mod finding;
 mod messages;
 mod odd;

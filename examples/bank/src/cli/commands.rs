@@ -9,6 +9,7 @@ use futures_util::TryStreamExt as _;
 use onefold::{AggregateId, StreamVersion};
 use tokio::net::TcpListener;
 
+use super::customers::{self, CustomerCommand};
 use super::{AccountCommand, Cli, Command, Demo};
 use crate::audit::{Audit, audit};
 use crate::domain::{AccountRejection, Deposit, Look, Open, Receipt, Statement, Withdraw};
@@ -30,6 +31,13 @@ pub(super) async fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Serve { listen, backups } => serve(listen, data, backups, out).await,
         // Dealt with before: it answers with an exit code of its own.
         Command::Journal { .. } => Ok(()),
+        Command::Customer(command) => {
+            let bank = match command {
+                CustomerCommand::Register { .. } | CustomerCommand::Offer { .. } => Bank::open(data).await?,
+                _ => Bank::open_existing(data).await?,
+            };
+            bank.during(async |bank| customers::obey(command, bank, out).await).await
+        }
         Command::Account(command) => {
             let bank = match command {
                 AccountCommand::Open { .. } => Bank::open(data).await?,

@@ -3,12 +3,14 @@
 //! ```text
 //!   RegisterHolder ─▶ ┌────────┐ ──▶ Registered
 //!   ChangeName ─────▶ │ Holder │ ──▶ NameChanged
-//!   ChangeAddress ──▶ └────────┘ ──▶ AddressChanged    nothing, if it is so already
+//!   ChangeAddress ──▶ │        │ ──▶ AddressChanged    nothing, if it is so already
+//!   ChooseAlias ────▶ └────────┘ ──▶ AliasChosen       see alias.rs
 //!   LookAtHolder ──▶   (no event)  ──▶ the holder
 //! ```
 //!
 //! What the two edits miss of each other does not matter to them: see the two implementations of [`Merge`].
 
+pub mod alias;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub struct Holder {
     name: String,
     address: String,
+    alias: Option<String>,
 }
 
 impl Holder {
@@ -31,6 +34,11 @@ impl Holder {
     /// Where they live.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What they are paid under, as they write it.
+    pub fn alias(&self) -> Option<&str> {
+        self.alias.as_deref()
     }
 
     fn require_registered(&self, holder: &AggregateId) -> Result<(), HolderRejection> {
@@ -62,6 +70,11 @@ pub enum HolderEvent {
         /// The address from now on.
         address: String,
     },
+    /// They are paid under another alias.
+    AliasChosen {
+        /// The alias from now on, as they write it.
+        alias: String,
+    },
 }
 
 /// The domain's reasons to refuse a command.
@@ -80,7 +93,15 @@ pub enum HolderRejection {
         /// Whom.
         holder: AggregateId,
     },
-    /// A blank name or address.
+    /// Another holder has the alias.
+    #[error("holder {holder} cannot have the alias {alias}: somebody else has it")]
+    AliasTaken {
+        /// Who wants it.
+        holder: AggregateId,
+        /// As they write it.
+        alias: String,
+    },
+    /// A blank name, address or alias.
     #[error("holder {holder} needs {what}")]
     Blank {
         /// Whom.
@@ -125,14 +146,15 @@ impl Aggregate for Holder {
 
     fn apply(&mut self, event: &HolderEvent) {
         match event.clone() {
-            HolderEvent::Registered { name, address } => *self = Holder { name, address },
+            HolderEvent::Registered { name, address } => *self = Holder { name, address, alias: None },
             HolderEvent::NameChanged { name } => self.name = name,
             HolderEvent::AddressChanged { address } => self.address = address,
+            HolderEvent::AliasChosen { alias } => self.alias = Some(alias),
         }
     }
 
     fn weight(&self) -> usize {
-        self.name.capacity() + self.address.capacity()
+        self.name.capacity() + self.address.capacity() + self.alias.as_ref().map_or(0, String::capacity)
     }
 }
 
@@ -194,16 +216,17 @@ impl Handle<ChangeAddress> for Holder {
     }
 }
 
-/// A new name and a new address go together, however many; two new names do not, and being registered comes before both.
+/// A new name goes together with new addresses and aliases, however many; two new names do not, and being registered comes
+/// before all. So it is with a new address.
 impl Merge<ChangeName> for Holder {
     fn merges(_: &ChangeName, missed: &[HolderEvent]) -> bool {
-        missed.iter().all(|event| matches!(event, HolderEvent::AddressChanged { .. }))
+        missed.iter().all(|event| matches!(event, HolderEvent::AddressChanged { .. } | HolderEvent::AliasChosen { .. }))
     }
 }
 
 impl Merge<ChangeAddress> for Holder {
     fn merges(_: &ChangeAddress, missed: &[HolderEvent]) -> bool {
-        missed.iter().all(|event| matches!(event, HolderEvent::NameChanged { .. }))
+        missed.iter().all(|event| matches!(event, HolderEvent::NameChanged { .. } | HolderEvent::AliasChosen { .. }))
     }
 }
 

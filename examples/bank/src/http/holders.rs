@@ -3,17 +3,18 @@
 //! A form that is filled in from one version and sent on top of another silently takes back what came in between. So the
 //! edits of a holder demand `If-Match` and answer 428 without it; `If-Match: *` says that the clerk means to overwrite.
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, put};
+use axum::{Json, Router};
 use onefold::{Merge, Receipt};
 use serde::{Deserialize, Serialize};
 
 use super::precondition::Tagged;
 use super::request::{Body, Terms};
 use super::{App, Problem, answered};
-use crate::domain::{ChangeAddress, ChangeName, Holder, LookAtHolder, RegisterHolder};
+use crate::alias;
+use crate::domain::{ChangeAddress, ChangeName, ChooseAlias, Holder, LookAtHolder, RegisterHolder};
 
 /// The routes of the holders.
 pub(super) fn routes() -> Router<App> {
@@ -21,6 +22,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/holders/{id}", get(show).post(register))
         .route("/holders/{id}/name", put(change_name))
         .route("/holders/{id}/address", put(change_address))
+        .route("/holders/{id}/alias", put(choose_alias))
+        .route("/aliases/{alias}", get(look_up))
 }
 
 #[derive(Deserialize)]
@@ -39,19 +42,34 @@ struct Address {
     address: String,
 }
 
+#[derive(Deserialize)]
+struct Alias {
+    alias: String,
+}
+
+#[derive(Serialize)]
+struct LookedUp {
+    alias: String,
+    holder: String,
+}
+
 #[derive(Serialize)]
 struct Shown {
     id: String,
     name: String,
     address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alias: Option<String>,
     version: u64,
 }
 
 type Answer = Result<Tagged<Shown>, Problem>;
 
 fn shown(status: StatusCode, id: String, receipt: Receipt<Holder>) -> Tagged<Shown> {
-    let (name, address) = (receipt.reply.name().to_owned(), receipt.reply.address().to_owned());
-    Tagged(status, receipt.version, Shown { id, name, address, version: receipt.version.get() })
+    let holder = &receipt.reply;
+    let (name, address) = (holder.name().to_owned(), holder.address().to_owned());
+    let alias = holder.alias().map(str::to_owned);
+    Tagged(status, receipt.version, Shown { id, name, address, alias, version: receipt.version.get() })
 }
 
 async fn register(
@@ -81,6 +99,23 @@ async fn change_address(
     Body(Address { address }): Body<Address>,
 ) -> Answer {
     change(&app, id, ChangeAddress { address }, &terms).await
+}
+
+async fn choose_alias(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    terms: Terms,
+    Body(Alias { alias }): Body<Alias>,
+) -> Answer {
+    change(&app, id, ChooseAlias { alias }, &terms).await
+}
+
+async fn look_up(State(app): State<App>, Path(alias): Path<String>) -> Result<Json<LookedUp>, Problem> {
+    match alias::holder_of(&app.runtime, &alias).await {
+        Ok(Some(holder)) => Ok(Json(LookedUp { alias, holder: holder.to_string() })),
+        Ok(None) => Err(Problem::not_found(format!("{alias} is nobody's alias"))),
+        Err(error) => Err(Problem::unclaimable(&error)),
+    }
 }
 
 /// An edit, on a version that must be named. It goes ahead on a newer one if what came in between has nothing to do with it.

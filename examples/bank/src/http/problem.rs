@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use onefold::{Error, ErrorKind, EventsError, StreamVersion};
+use onefold::{ClaimError, Error, ErrorKind, EventsError, StreamVersion};
 use serde::Serialize;
 
 use super::precondition::etag;
@@ -79,6 +79,17 @@ impl Problem {
         Problem { retry_safe: true, ..Problem::new(status, "Unreadable", error.to_string()) }
     }
 
+    /// A claim that cannot be, or cannot be looked up.
+    pub(super) fn unclaimable(error: &ClaimError) -> Self {
+        match error {
+            ClaimError::Invalid(_) => Problem::new(StatusCode::BAD_REQUEST, "InvalidClaim", error.to_string()),
+            _ => Problem {
+                retry_safe: true,
+                ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Unreadable", error.to_string())
+            },
+        }
+    }
+
     /// There is no such thing.
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Problem::new(StatusCode::NOT_FOUND, "NotFound", message)
@@ -121,7 +132,8 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use onefold::{
-        AlreadyDone, ExpectedVersion, NotStored, NotStoredReason, OutcomeUnknown, Quarantined, StreamId, StreamVersion,
+        AlreadyDone, ClaimName, CommitNumber, ExpectedVersion, Holder, InvalidClaim, NotStored, NotStoredReason,
+        OutcomeUnknown, Quarantined, StreamId, StreamVersion,
     };
 
     use super::*;
@@ -144,12 +156,21 @@ mod tests {
         let done = AlreadyDone { stream: stream.clone(), key: "one".into(), reason: String::new() };
         let unknown = OutcomeUnknown { stream: stream.clone(), version, reason: String::new() };
 
+        let claim = ClaimName::new("alias", "countess").unwrap();
+        let holder = Box::new(Holder { stream: stream.clone(), since: CommitNumber::new(1), expires_at: None });
+        let not_held = Error::ClaimNotHeld { stream: stream.clone(), claim: claim.clone(), holder: None };
+        let error = InvalidClaim::EmptyValue;
+        let invalid_claim = Error::InvalidClaim { stream: stream.clone(), version: StreamVersion::new(3), error };
+
         // The error, If-Match?, status, retry safe, Retry-After.
-        let rows: [(AccountError, bool, u16, bool, Option<&str>); 12] = [
+        let rows: [(AccountError, bool, u16, bool, Option<&str>); 15] = [
             (Error::Rejected(AccountRejection::AmountZero), false, 422, false, None),
             (Error::InvalidKey(onefold::InvalidKey::Empty), false, 400, false, None),
             (Error::KeyReused { stream: stream.clone(), key: "one".into() }, false, 422, false, None),
             (Error::AlreadyDone(Box::new(done)), false, 409, false, None),
+            (invalid_claim, false, 400, false, None),
+            (Error::ClaimTaken { stream: stream.clone(), claim, holder }, false, 409, false, None),
+            (not_held, false, 409, false, None),
             (conflict(), false, 409, false, None),
             (conflict(), true, 412, false, None),
             (Error::Overloaded { stream: stream.clone(), bound: "x", limit: 1 }, false, 503, true, Some("1")),

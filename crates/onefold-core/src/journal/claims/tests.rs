@@ -164,3 +164,28 @@ fn a_pin_of_another_journal_is_superseded() {
     let decided = DecidedClaims::decide(&append, CommitNumber::new(9), |_| None);
     assert_eq!(decided.unwrap_err(), AppendError::Superseded { stream: stream("me") });
 }
+
+/// What would become of the claims: the same facts and holders as when the journal decides, but for the commit's number.
+#[test]
+fn what_is_foreseen_is_what_is_decided() {
+    let (bob, rob) = (pinned("bob", held("me", 3, None)), pinned("rob", held("other", 3, Some(50))));
+    let changes = [
+        change(&bob, ClaimAction::Release),
+        change(&rob, take(Some(70), Some(60))),
+        change(&bob, ClaimAction::Take { expires_at: None, as_of: None }),
+        change(&rob, ClaimAction::Move { to: stream("heir") }),
+    ];
+    let foreseen = DecidedClaims::foreseen(&stream("me"), &changes).unwrap();
+    let append = append(&[("me", changes.to_vec())]);
+    let decided = DecidedClaims::decide(&append, CommitNumber::NONE, |claim| Some(claim.holder())).unwrap();
+    assert_eq!((foreseen.facts, foreseen.holders.len()), (decided.facts, 5));
+    let holders = |decided: Vec<(&PinnedClaim, Option<Holder>)>| -> Vec<_> {
+        decided.into_iter().map(|(claim, holder)| (claim.name().clone(), holder)).collect()
+    };
+    assert_eq!(holders(foreseen.holders), holders(decided.holders));
+
+    let lost = [change(&bob, ClaimAction::Release), change(&rob, take(None, Some(49)))];
+    let refused = DecidedClaims::foreseen(&stream("me"), &lost).map(|_| ());
+    assert!(matches!(&refused, Err(AppendError::ClaimTaken { claim, .. }) if claim == rob.name()), "{refused:?}");
+    assert_eq!(DecidedClaims::foresee(&stream("me"), &lost), refused);
+}

@@ -30,7 +30,7 @@ fn ada() -> AggregateId {
 }
 
 fn holder(name: &str, address: &str) -> Holder {
-    Holder { name: name.into(), address: address.into() }
+    Holder { name: name.into(), address: address.into(), ..Holder::default() }
 }
 
 fn registered() -> HolderEvent {
