@@ -9,3 +9,4 @@ pub(crate) mod passivations;
 pub(crate) mod recover;
 pub(crate) mod run;
 pub(crate) mod table;
+pub(crate) mod transfers;

@@ -35,7 +35,7 @@ impl Contender {
 
     /// What clients send their operations to.
     pub(crate) fn target(&self, ids: &Ids, event_bytes: u32) -> anyhow::Result<ContenderTarget> {
-        Ok(ContenderTarget { aggregates: self.aggregates()?, ids: ids.clone(), event_bytes })
+        Ok(ContenderTarget { aggregates: self.aggregates()?, ids: ids.clone(), event_bytes, keys: false })
     }
 
     /// The runtime's handle to the aggregates.
@@ -96,6 +96,14 @@ pub(crate) struct ContenderTarget {
     aggregates: Aggregates<Counter>,
     ids: Ids,
     event_bytes: u32,
+    keys: bool,
+}
+
+impl ContenderTarget {
+    /// Gives each command an idempotency key of its own, or none.
+    pub(crate) fn with_keys(self, keys: bool) -> Self {
+        ContenderTarget { keys, ..self }
+    }
 }
 
 impl Target for ContenderTarget {
@@ -103,7 +111,8 @@ impl Target for ContenderTarget {
         let id = self.ids.get(operation.aggregate);
         let call = match operation.kind {
             OperationKind::Write { nonce } => {
-                Call::Write(self.aggregates.ask(id, Add { nonce, event_bytes: self.event_bytes }))
+                let ask = self.aggregates.ask(id, Add { nonce, event_bytes: self.event_bytes });
+                Call::Write(if self.keys { ask.idempotency_key(format!("{nonce:016x}")) } else { ask })
             }
             OperationKind::Read => Call::Read(self.aggregates.read(id, |counter| counter.count)),
         };

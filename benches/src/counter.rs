@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use onefold::{Aggregate, Context, Decision, Event, Handle};
+use serde::Serialize;
 
 use crate::entry::Entry;
 
@@ -27,7 +28,7 @@ pub enum CounterEvent {
 }
 
 /// Tells it a number.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Add {
     /// The number.
     pub nonce: u64,

@@ -64,6 +64,9 @@ pub(crate) struct RunOptions {
     /// Names that the registrations of `claims` race for; as many as --aggregates: nobody races
     #[arg(long, value_name = "N", default_value = "10000", value_parser = count)]
     pub(crate) names: u32,
+    /// Every command has an idempotency key of its own
+    #[arg(long)]
+    pub(crate) idempotent: bool,
     /// Sled's cache in MiB; by default the journal's own
     #[arg(long, value_name = "MIB")]
     pub(crate) cache: Option<u64>,

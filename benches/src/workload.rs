@@ -21,6 +21,8 @@ pub(crate) enum Workload {
     ReadMostly,
     /// New aggregates only, which race for names: each is told that it has its name, or that it is taken.
     Claims,
+    /// Any two aggregates decide together, in one commit.
+    Transfers,
 }
 
 impl Workload {
@@ -38,6 +40,7 @@ impl Workload {
             Workload::Cold => "cold",
             Workload::ReadMostly => "read-mostly",
             Workload::Claims => "claims",
+            Workload::Transfers => "transfers",
         }
     }
 }
@@ -89,8 +92,10 @@ impl Pickers {
     pub(crate) fn picker(&self, round: u32, client: u32) -> Picker {
         let mut rng = Rng::new(self.seed, round.into(), client.into());
         let choice = match self.workload {
-            // (`claims` has clients of its own.)
-            Workload::Uniform | Workload::Claims => Choice::Uniform { aggregates: self.aggregates, reads_percent: 0 },
+            // (`claims` and `transfers` have clients of their own.)
+            Workload::Uniform | Workload::Claims | Workload::Transfers => {
+                Choice::Uniform { aggregates: self.aggregates, reads_percent: 0 }
+            }
             Workload::ReadMostly => Choice::Uniform { aggregates: self.aggregates, reads_percent: READS_PERCENT },
             Workload::Hot => Choice::One,
             Workload::Zipf => Choice::Zipf {

@@ -56,7 +56,8 @@ impl LimitRounds {
     /// No round yet.
     pub(crate) fn new(load: &LoadOptions, directory: &Path, workers: usize) -> anyhow::Result<Self> {
         ensure!(load.workload != Workload::ReadMostly, "the raw limit knows no reads: choose another workload");
-        ensure!(load.workload != Workload::Claims, "the raw limit knows no claims: choose another workload");
+        let is_plain = !matches!(load.workload, Workload::Claims | Workload::Transfers);
+        ensure!(is_plain, "the raw limit knows neither claims nor transacts: choose another workload");
         Ok(LimitRounds {
             series: Series::new("limit"),
             recorders: Arc::new(Recorders::new(workers, load.workload.aggregates(load.aggregates))),

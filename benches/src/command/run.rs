@@ -21,8 +21,10 @@ use crate::workload::Workload;
 
 /// Runs the command; returns whether everything was right.
 pub(crate) async fn run(options: RunOptions, workers: usize) -> anyhow::Result<bool> {
-    if options.load.workload == Workload::Claims {
-        return super::claims::run(options, workers).await;
+    match options.load.workload {
+        Workload::Claims => return super::claims::run(options, workers).await,
+        Workload::Transfers => return super::transfers::run(options, workers).await,
+        _ => {}
     }
     let load = &options.load;
     let place = Place::new(&options.place)?;
@@ -147,7 +149,7 @@ impl ContenderRounds {
     ) -> anyhow::Result<Self> {
         let load = &options.load;
         let contender = Contender::start(store, config(options)).await?;
-        let target = contender.target(ids, load.event_bytes)?;
+        let target = contender.target(ids, load.event_bytes)?.with_keys(options.idempotent);
         let recorders = Arc::new(Recorders::new(workers, load.workload.aggregates(load.aggregates)));
         let (series, written) = (Series::new(name), Written::default());
         Ok(ContenderRounds { series, recorders, contender, target, written, seconds: 0.0 })

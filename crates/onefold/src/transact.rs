@@ -17,7 +17,7 @@ use tokio::time::Instant;
 pub use self::error::{InvalidTransact, TransactError};
 use self::participants::Taking;
 pub use self::participants::{Participants, RejectAs};
-use crate::aggregate::joint::{End, Joint};
+use crate::aggregate::joint::{End, Joint, Leaving};
 use crate::aggregate::scope::{Chain, Scope};
 use crate::dispatch::Times;
 use crate::error::{Error, NotStoredReason};
@@ -193,13 +193,14 @@ impl<P: RejectAs<R>, R> Transact<P, R> {
         };
         let Some(first) = &self.first else { panic!("a completed future was polled again") };
         let is_late = reason == NotStoredReason::DeadlinePassed;
-        Poll::Ready(Err(match joint.leave() {
-            true => Error::not_stored(first, None, reason),
-            false if is_late => {
-                Error::unknown(first, None, "the deadline passed while it was on its way to the journal")
+        Poll::Ready(match joint.leave() {
+            Leaving::Over(end) => Ok(end),
+            Leaving::Unstored => Err(Error::not_stored(first, None, reason)),
+            Leaving::Perhaps => {
+                let what = if is_late { "the deadline passed" } else { "the runtime ended" };
+                Err(Error::unknown(first, None, format!("{what} while it was on its way to the journal")))
             }
-            false => Error::unknown(first, None, "the runtime ended while it was on its way to the journal"),
-        }))
+        })
     }
 
     fn poll_answers(&mut self, end: End, cx: &mut Context<'_>) -> Poll<Result<P::Replies, TransactError<R>>> {
@@ -233,7 +234,9 @@ fn lost<R>(first: Option<&StreamId>) -> Error<R> {
 
 /// Whether they can decide together; their streams, in order.
 fn check<R>(each: &[Taking<'_, R>], shared: &Arc<Shared>) -> Result<Vec<StreamId>, TransactError<R>> {
-    let (actual, limit) = (each.len(), shared.config.transact_participants_max);
+    // More than can be in memory would wait for each other's places.
+    let limit = shared.config.transact_participants_max.min(shared.config.resident_max);
+    let actual = each.len();
     if actual > limit {
         return Err(InvalidTransact::TooMany { actual, limit }.into());
     }
@@ -284,7 +287,8 @@ impl<P: RejectAs<R>, R> Future for Transact<P, R> {
         let this = &mut *self;
         if this.joint.is_none() && !this.send(cx)? {
             // Nobody takes part: nothing is asked, and nothing happens.
-            return Poll::Ready(P::replies(&mut this.seated).ok_or_else(|| InvalidTransact::Empty.into()));
+            let none = P::replies(&mut this.seated).expect("the replies of nobody are there");
+            return Poll::Ready(Ok(none));
         }
         let end = match this.end {
             Some(end) => end,

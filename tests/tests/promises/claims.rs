@@ -58,7 +58,7 @@ async fn one_name_has_one_holder() {
     assert_eq!(world.tallies.ask("b", register("rob")).await, Ok(Seen::at(1, 1)));
     assert_eq!(world.tallies.ask("a", register("bob")).await, Ok(Seen::at(2, 2)), "what one holds one may take again");
     assert_eq!((holder(&world, "bob").await, holder(&world, "rob").await), (Some("a".into()), Some("b".into())));
-    assert_eq!(world.runtime.stats().resident, 2, "a refusal that can be foreseen costs nobody the instance");
+    assert_eq!(world.runtime.stats().activations, 2, "a refusal that can be foreseen costs nobody the instance");
     world.end().await;
 }
 
@@ -184,6 +184,32 @@ async fn claim_is_released_and_moved() {
     assert_eq!((holder(&world, "bob").await, holder(&world, "rob").await), (Some("b".into()), Some("c".into())));
     world.tallies.ask("c", also(|decision| decision.release("username", "rob"))).await.unwrap();
     assert_eq!(holder(&world, "rob").await, None);
+    world.end().await;
+}
+
+/// Words belong to the change before them: of two changes of one claim, the one that failed.
+#[tokio::test(start_paused = true)]
+async fn words_belong_to_their_change() {
+    let world = World::start().await;
+    world.tallies.ask("z", register("bob")).await.unwrap();
+    let words = |sum| move |_| No { sum };
+    let both = also(move |decision| {
+        let decision = decision.claim("username", "rob").or_reject(words(1)).move_claim("username", "rob", stream("c"));
+        decision.or_reject(words(2)).claim("username", "rob").or_reject(words(3))
+    });
+    assert_eq!(
+        world.tallies.ask("a", both).await,
+        Err(Error::Rejected(No { sum: 1 })),
+        "the first taking has the words"
+    );
+    let release = also(move |decision| {
+        decision.claim("username", "rob").or_reject(words(1)).release("username", "bob").or_reject(words(2))
+    });
+    assert_eq!(world.tallies.ask("a", release).await, Err(Error::Rejected(No { sum: 2 })));
+    let taken = also(move |decision| {
+        decision.release("username", "bob").or_reject(words(1)).claim("username", "bob").or_reject(words(2))
+    });
+    assert_eq!(world.tallies.ask("a", taken).await, Err(Error::Rejected(No { sum: 1 })));
     world.end().await;
 }
 

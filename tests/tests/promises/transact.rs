@@ -213,8 +213,15 @@ async fn asking_a_participant_from_inside_is_refused() {
 fn panics(stage: &'static str) -> Do<Seen> {
     Do::new(move |tally: &Tally, _: &_| {
         assert!(stage != "handle", "on purpose");
-        let event = if stage == "apply" { Happened::Cursed } else { Happened::Added { amount: 1 } };
-        let decision = tally.emit(event).reply(move |_| -> Seen { panic!("on purpose, in {stage}") });
+        let event = match stage {
+            "apply" => Happened::Cursed,
+            "weight" => Happened::Unweighable,
+            _ => Happened::Added { amount: 1 },
+        };
+        let decision = tally.emit(event).reply(move |tally| {
+            assert!(stage != "reply", "on purpose");
+            Seen::at(tally.count, tally.sum)
+        });
         async move { Ok(decision) }.boxed()
     })
 }
@@ -222,7 +229,7 @@ fn panics(stage: &'static str) -> Do<Seen> {
 /// A panic of one, wherever it is: nothing of it happens to anybody, and the others go on from where they were.
 #[tokio::test(start_paused = true)]
 async fn panic_of_one_leaves_the_others_as_they_were() {
-    for stage in ["handle", "apply", "reply"] {
+    for stage in ["handle", "apply", "reply", "weight"] {
         let world = World::start().await;
         for id in ["a", "b", "c"] {
             world.tallies.ask(id, Add(10)).await.unwrap();
@@ -240,6 +247,65 @@ async fn panic_of_one_leaves_the_others_as_they_were() {
         assert_eq!(transfer(&world.tallies, "a", "b", 1).await, Ok((Seen::at(2, 9), Seen::at(2, 11))));
         world.end().await;
     }
+}
+
+/// P7: what stores nothing is never perhaps stored.
+#[tokio::test(start_paused = true)]
+async fn transact_that_stores_nothing_is_never_perhaps_stored() {
+    let (journal, valve) = SlowJournal::new();
+    let world = World::on(Arc::new(journal), Config::default()).await;
+    for id in ["a", "b"] {
+        world.tallies.version(id).await.unwrap();
+    }
+    let look = || {
+        Do::new(|tally: &Tally, _: &_| {
+            let decision = tally.reply(|tally| Seen::at(tally.count, tally.sum));
+            async move { Ok(decision) }.boxed()
+        })
+    };
+    let looking = transact([world.tallies.ask("a", look()), world.tallies.ask("b", look())]);
+    let error = looking.deadline(Duration::from_secs(1)).await.unwrap_err().error;
+    assert_eq!((valve.held(), reason::<()>(Err(error))), (1, NotStoredReason::DeadlinePassed));
+    valve.open();
+    settle().await;
+    world.end().await;
+}
+
+/// P14: it is one commit, and has the bounds of one. A participant more than fit into memory would wait for ever.
+#[tokio::test(start_paused = true)]
+async fn bounds_of_a_commit_are_those_of_all_together() {
+    let limits = onefold::Limits { events_per_commit_max: 2, commit_bytes_max: 1_000, ..Default::default() };
+    let world = World::with(Config { limits, resident_max: 3, ..Config::default() }).await;
+    let add = |id: &str| world.tallies.ask(id, Add(1));
+    let three = transact([add("a"), add("b"), add("c")]).await.unwrap_err();
+    let what = onefold::TooLarge::EventsPerCommit { actual: 3, limit: 2 };
+    let too_large = Error::TooLarge { stream: stream("c"), version: 0.into(), what };
+    assert_eq!(three, TransactError { index: Some(2), error: too_large });
+    let fill = |id: &str| {
+        let filler = "x".repeat(600);
+        let command = Do::new(move |tally: &Tally, _: &_| {
+            let decision = tally.emit(Happened::Filled { filler }).reply(|tally| Seen::at(tally.count, tally.sum));
+            async move { Ok(decision) }.boxed()
+        });
+        world.tallies.ask(id, command)
+    };
+    let large = transact([fill("a"), fill("b")]).await.unwrap_err();
+    assert_eq!((large.index, large.error.kind()), (Some(1), ErrorKind::TooLarge));
+    assert_eq!(transact([fill("a")]).await, Ok([Seen::at(1, 0)]));
+    let many = transact([add("a"), add("b"), add("c"), add("d")]).await.unwrap_err().error;
+    assert_eq!(many, Error::InvalidTransact(InvalidTransact::TooMany { actual: 4, limit: 3 }));
+    world.end().await;
+}
+
+/// Whoever comes to apply late finds it stored already, and is none the worse for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transact_costs_nobody_the_instance() {
+    let world = World::start().await;
+    for _ in 0..200 {
+        transact([world.tallies.ask("a", Add(1)), world.tallies.ask("b", Add(1))]).await.unwrap();
+    }
+    assert_eq!((world.runtime.stats().activations, sums(&world, ["a", "b"]).await), (2, [200, 200]));
+    world.end().await;
 }
 
 /// P7: a deadline that passes before everybody has decided: nothing is stored. Later: perhaps, and so it is.
@@ -307,6 +373,8 @@ async fn bad_participants_are_refused() {
         other => panic!("{other:?}"),
     };
     assert_eq!(transact(Vec::from_iter([add("a")].into_iter().skip(1))).await, Ok(Vec::new()));
+    let nobody: [onefold::Ask<Tally, Add>; 0] = [];
+    assert_eq!(transact(nobody).await, Ok([]));
     let twice = refused(transact(vec![add("a"), add("b"), add("a")]).await);
     assert_eq!(twice, (Some(2), InvalidTransact::Twice { stream: stream("a") }));
     let many = refused(transact(vec![add("a"), add("b"), add("c"), add("d")]).await);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use onefold::journal::AppendError;
-use onefold::{Aggregate, Config, Error, ErrorKind, MemoryJournal, NotStoredReason, TransactError, transact};
+use onefold::{
+    Aggregate, Aggregates, Config, Error, ErrorKind, MemoryJournal, NotStoredReason, TransactError, transact,
+};
 use onefold_testkit::faults::{AppendFault, When};
 
 use crate::support::{Add, Do, Happened, No, Random, Seen, SlowJournal, Spend, Tally, World, reason, settle};
@@ -124,11 +126,30 @@ async fn claims_land_with_all_of_it() {
     world.end().await;
 }
 
+/// What one gives up another may take, in one commit; and of two that take one claim the second cannot have it.
+#[tokio::test(start_paused = true)]
+async fn claims_of_all_are_looked_at_together() {
+    let world = World::start().await;
+    world.tallies.ask("a", register("bob")).await.unwrap();
+    let release = Do::new(|tally: &Tally, _: &_| {
+        let decision = tally.reply(|tally| Seen::at(tally.count, tally.sum)).release("username", "bob");
+        async move { Ok(decision) }.boxed()
+    });
+    let handed_on = transact((world.tallies.ask("a", release), world.tallies.ask("b", register("bob")))).await;
+    assert_eq!(handed_on, Ok((Seen::at(1, 1), Seen::at(1, 1))));
+    let holder = world.runtime.claim("username", "bob").await.unwrap().unwrap();
+    assert_eq!(holder.stream.aggregate_id(), "b");
+    let both = transact([world.tallies.ask("c", register("eve")), world.tallies.ask("d", register("eve"))]).await;
+    assert_eq!(both, Err(TransactError { index: Some(1), error: Error::Rejected(No { sum: 404 }) }));
+    assert_eq!(world.runtime.claim("username", "eve").await.unwrap(), None);
+    assert_eq!(world.runtime.stats().activations, 4, "that costs nobody the instance");
+    world.end().await;
+}
+
 /// Transfers, plain commands, panics, callers who leave, passivation, on a journal that fails now and then: what is there
 /// agrees with what was answered, and the sum over all is what was put in.
 #[tokio::test(start_paused = true)]
 async fn storm_keeps_the_sum() {
-    const TALLIES: u64 = 6;
     let seed = 20_261_130;
     let mut random = Random::new(seed);
     let config = Config { idle_timeout: Duration::from_millis(50), crashes_max: u32::MAX, ..Config::default() };
@@ -136,6 +157,8 @@ async fn storm_keeps_the_sum() {
     for id in 0..TALLIES {
         world.tallies.ask(format!("t{id}"), Add(1_000)).await.unwrap();
     }
+    let mut books = [(1_000_i64, 1_000_i64); TALLIES];
+    let mut done = 0;
     for _ in 0..60 {
         match random.below(4) {
             0 => faults.append(When::nth(1 + random.below(8)), AppendFault::FailBeforeWrite),
@@ -143,38 +166,72 @@ async fn storm_keeps_the_sum() {
             2 => faults.append(When::nth(1 + random.below(8)), AppendFault::FailAfterWrite),
             _ => (),
         }
-        let clients = (0..8).map(|_| {
-            let (tallies, mut random) = (world.tallies.clone(), random.fork());
-            tokio::spawn(async move {
-                for _ in 0..5 {
-                    let from = random.below(TALLIES);
-                    let to = (from + 1 + random.below(TALLIES - 1)) % TALLIES;
-                    let (from, to, amount) = (format!("t{from}"), format!("t{to}"), random.below(300));
-                    let patience = Duration::from_millis(random.below(40));
-                    let moving = transact((tallies.ask(&from, Spend(amount)), tallies.ask(&to, Add(amount))));
-                    match random.below(6) {
-                        0 => drop(tokio::time::timeout(patience, moving).await),
-                        1 => drop(moving.deadline(patience).await),
-                        2 => drop(transact((tallies.ask(&from, Spend(amount)), tallies.ask(&to, cursed()))).await),
-                        _ => drop(moving.await),
-                    }
-                    if random.one_in(8) {
-                        tokio::time::sleep(Duration::from_millis(80)).await;
-                    }
-                }
-            })
-        });
-        for client in join_all(clients).await {
-            client.unwrap();
+        let clients = (0..8).map(|_| tokio::spawn(client(world.tallies.clone(), random.fork())));
+        let moved: Vec<Moved> = join_all(clients).await.into_iter().flat_map(|moved| moved.unwrap()).collect();
+        // Nothing is overdrawn meanwhile, so what surely left and what perhaps came are the bounds of what is there.
+        for Moved { from, to, amount, surely } in &moved {
+            done += u64::from(*surely);
+            let (from, to, amount) = (*from, *to, i64::try_from(*amount).unwrap());
+            books[from].0 -= amount;
+            books[to].1 += amount;
+            if *surely {
+                books[from].1 -= amount;
+                books[to].0 += amount;
+            }
         }
         let mut sum = 0;
-        for id in 0..TALLIES {
-            sum += world.tallies.read(format!("t{id}"), |tally| tally.sum).await.unwrap();
+        for (id, (least, most)) in (0..TALLIES).zip(&mut books) {
+            let is = world.tallies.read(format!("t{id}"), |tally| i64::try_from(tally.sum).unwrap()).await.unwrap();
+            assert!((*least..=*most).contains(&is), "seed {seed}: t{id} has {is}, not {least} to {most}");
+            (*least, *most) = (is, is);
+            sum += is;
         }
-        assert_eq!(sum, 1_000 * TALLIES, "seed {seed}");
+        assert_eq!(sum, 6_000, "seed {seed}");
     }
+    assert!(done > 100, "seed {seed}: only {done} were done");
     faults.clear();
     world.end().await;
+}
+
+/// A transfer that happened, surely or perhaps.
+struct Moved {
+    from: usize,
+    to: usize,
+    amount: u64,
+    surely: bool,
+}
+
+const TALLIES: usize = 6;
+
+async fn client(tallies: Aggregates<Tally>, mut random: Random) -> Vec<Moved> {
+    let mut moved = Vec::new();
+    for _ in 0..5 {
+        let mut pick = |below: usize| usize::try_from(random.below(below as u64)).unwrap();
+        let from = pick(TALLIES);
+        let to = (from + 1 + pick(TALLIES - 1)) % TALLIES;
+        let (one, two, amount) = (format!("t{from}"), format!("t{to}"), random.below(300));
+        let patience = Duration::from_millis(random.below(40));
+        let moving = transact((tallies.ask(&one, Spend(amount)), tallies.ask(&two, Add(amount))));
+        let answer = match random.below(6) {
+            0 => tokio::time::timeout(patience, moving).await.ok(),
+            1 => Some(moving.deadline(patience).await),
+            2 => Some(transact((tallies.ask(&one, Spend(amount)), tallies.ask(&two, cursed()))).await),
+            _ => Some(moving.await),
+        };
+        match answer {
+            Some(Ok(_)) => moved.push(Moved { from, to, amount, surely: true }),
+            // Nobody stayed to hear what became of it.
+            None => moved.push(Moved { from, to, amount, surely: false }),
+            Some(Err(TransactError { error: Error::OutcomeUnknown(_), .. })) => {
+                moved.push(Moved { from, to, amount, surely: false });
+            }
+            Some(Err(_)) => (),
+        }
+        if random.one_in(8) {
+            tokio::time::sleep(Duration::from_millis(80)).await;
+        }
+    }
+    moved
 }
 
 fn cursed() -> Do<Seen> {

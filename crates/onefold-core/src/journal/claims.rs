@@ -116,21 +116,35 @@ impl<'a> DecidedClaims<'a> {
     }
 
     /// As [`foresee`](Self::foresee), and what would become of the claims. The commit has no number yet: new holders hold
-    /// since [`CommitNumber::NONE`], and each fact is part 0's.
+    /// since [`CommitNumber::NONE`].
     ///
     /// # Errors
     ///
     /// As [`decide`](Self::decide).
     pub fn foreseen(stream: &StreamId, changes: &'a [ClaimChange]) -> Result<Self, AppendError> {
+        Self::foreseen_together([(stream, changes)]).map_err(|(_, error)| error)
+    }
+
+    /// As [`foreseen`](Self::foreseen), of a commit of several parts, each a stream's.
+    ///
+    /// # Errors
+    ///
+    /// As [`decide`](Self::decide), with the part whose change cannot be made, counted from 0.
+    pub fn foreseen_together<'s>(
+        parts: impl IntoIterator<Item = (&'s StreamId, &'a [ClaimChange])>,
+    ) -> Result<Self, (usize, AppendError)> {
         let mut foreseen = DecidedClaims::default();
-        for change in changes {
-            let before = match foreseen.holder_of(change.claim.name()) {
-                Some(holder) => holder.clone(),
-                None => change.claim.holder(),
-            };
-            for fact in decide_one(change, stream, before)?.into_iter().flatten() {
-                foreseen.holders.push((&change.claim, fact.holder(stream, CommitNumber::NONE)));
-                foreseen.facts.push((0, fact));
+        for (index, (stream, changes)) in parts.into_iter().enumerate() {
+            for change in changes {
+                let before = match foreseen.holder_of(change.claim.name()) {
+                    Some(holder) => holder.clone(),
+                    None => change.claim.holder(),
+                };
+                let facts = decide_one(change, stream, before).map_err(|error| (index, error))?;
+                for fact in facts.into_iter().flatten() {
+                    foreseen.holders.push((&change.claim, fact.holder(stream, CommitNumber::NONE)));
+                    foreseen.facts.push((index, fact));
+                }
             }
         }
         Ok(foreseen)

@@ -249,6 +249,22 @@ impl<A: Aggregate, W: Work<A>> Call<A, W> {
         }
     }
 
+    /// The actor's side: it is dropped in the middle of its work, by the end of tokio.
+    pub(crate) fn cut_off(&self) {
+        let submitted = {
+            let state = self.state.lock();
+            matches!(state.phase, Phase::Submitted(_)).then_some(state.submitted)
+        };
+        let stream = &self.slot.stream;
+        self.decide(Err(match submitted {
+            // What it waits for may have taken its commit along.
+            Some(submitted) if submitted.stores => {
+                Error::unknown(stream, None, "the runtime ended on the way to the journal")
+            }
+            _ => Error::not_stored(stream, None, NotStoredReason::ShuttingDown),
+        }));
+    }
+
     /// The journal has decided the append. `refused`: what its refusal means, if not what it means in general.
     pub(crate) fn acknowledged(
         &self,

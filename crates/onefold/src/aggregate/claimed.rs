@@ -71,8 +71,8 @@ impl<A: Aggregate, W: Work<A>> Seat for Claimed<A, W> {
             AppendError::Conflict { stream: other, .. }
             | AppendError::Superseded { stream: other }
             | AppendError::ClaimNotHeld { stream: other, .. } => other == stream,
-            AppendError::ClaimTaken { claim, .. } => {
-                self.refusals.lock().as_ref().is_some_and(|asked| asked.name(claim))
+            AppendError::ClaimTaken { claim, holder } if holder.stream != *stream => {
+                self.refusals.lock().as_ref().is_some_and(|refusals| refusals.are_about(claim))
             }
             _ => false,
         }

@@ -13,12 +13,16 @@
 
 mod commit;
 mod party;
+mod vote;
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use onefold_core::Limits;
+
 pub(crate) use self::commit::{Seat, Share};
 pub(crate) use self::party::Party;
+pub(crate) use self::vote::{Refusal, Vote};
 use super::scope::Chain;
 use crate::runtime::deadlines::Waiting;
 use crate::runtime::shared::Shared;
@@ -43,8 +47,16 @@ struct State {
     caller: Option<Waker>,
     /// The aggregates that are held: what their handlers must not ask.
     chain: Option<Arc<Chain>>,
+    /// What they have decided, to be looked at together.
+    votes: Vec<Vote>,
+    /// Why that cannot be: for the one whose failure it is.
+    refusal: Option<Refusal>,
+    /// Whether anything of it is stored.
+    stores: bool,
     /// What they add to the commit.
     shares: Vec<Share>,
+    /// The commit is complete, whatever comes of it.
+    submitted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +81,17 @@ pub(crate) enum End {
     Left,
 }
 
+/// What a caller leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// Nothing is stored, for sure.
+    Unstored,
+    /// It is on its way to the journal.
+    Perhaps,
+    /// It has ended already, like this.
+    Over(End),
+}
+
 /// Whom to wake, when the lock is given back.
 #[must_use]
 #[derive(Default)]
@@ -91,7 +114,11 @@ impl Joint {
             waiting: vec![None; participants],
             caller: None,
             chain: None,
-            shares: Vec::new(),
+            votes: Vec::with_capacity(participants),
+            refusal: None,
+            stores: false,
+            shares: Vec::with_capacity(participants),
+            submitted: false,
         };
         Arc::new(Joint { shared, state: Mutex::new(state) })
     }
@@ -100,21 +127,26 @@ impl Joint {
     pub(crate) fn seal(&self, chain: Option<Arc<Chain>>) {
         let mut state = self.state.lock();
         state.chain = chain;
-        let awake = state.arrive(Stage::Gathering);
+        let awake = state.arrive(Stage::Gathering, &self.shared.config.limits);
         drop(state);
         awake.carry_out();
     }
 
-    /// The caller's side: its deadline has passed. Whether nothing is stored, for sure.
-    pub(crate) fn leave(&self) -> bool {
+    /// The caller's side: its deadline has passed.
+    pub(crate) fn leave(&self) -> Leaving {
         let mut state = self.state.lock();
-        if !matches!(state.stage, Stage::Gathering | Stage::Deciding) {
-            return false;
+        match state.stage {
+            Stage::Over(end) => return Leaving::Over(end),
+            Stage::Applying | Stage::Submitted if state.stores => return Leaving::Perhaps,
+            _ => (),
         }
-        let awake = state.end(End::Left);
+        let awake = match state.stage {
+            Stage::Gathering | Stage::Deciding => state.end(End::Left),
+            _ => Awake::default(),
+        };
         drop(state);
         awake.carry_out();
-        true
+        Leaving::Unstored
     }
 
     /// The caller's side: it goes away. What has begun runs whole.
@@ -142,7 +174,7 @@ impl Joint {
     /// A participant failed, before its share was handed to the journal.
     fn fail(&self, index: usize) {
         let mut state = self.state.lock();
-        if matches!(state.stage, Stage::Submitted | Stage::Over(_)) {
+        if state.submitted || matches!(state.stage, Stage::Over(_)) {
             return;
         }
         let awake = state.end(End::Failed(index));
@@ -161,7 +193,7 @@ impl Joint {
 
 impl State {
     /// One more has come to the end of `stage`; the last one opens the next.
-    fn arrive(&mut self, stage: Stage) -> Awake {
+    fn arrive(&mut self, stage: Stage, limits: &Limits) -> Awake {
         if self.stage != stage {
             return Awake::default();
         }
@@ -173,11 +205,25 @@ impl State {
         self.arrived = 0;
         self.stage = match stage {
             Stage::Gathering => Stage::Deciding,
-            Stage::Deciding if self.repeats == 0 => Stage::Applying,
+            Stage::Deciding if self.repeats == 0 => match vote::refusal(&mut self.votes, limits) {
+                Some((index, refusal)) => {
+                    self.refusal = Some(refusal);
+                    return self.end(End::Failed(index));
+                }
+                None => {
+                    self.stores = self.votes.iter().any(|vote| vote.stores);
+                    Stage::Applying
+                }
+            },
             Stage::Deciding if self.repeats == self.participants => return self.end(End::Repeated),
             // Keys are kept for a while: one has forgotten what another remembers.
             Stage::Deciding => return self.end(End::Failed(self.first_repeat)),
-            _ => Stage::Submitted,
+            _ => {
+                // IMPORTANT: before anybody sees it: appends in flight are counted.
+                self.shares.iter().for_each(Share::count);
+                self.submitted = true;
+                Stage::Submitted
+            }
         };
         Awake(self.take_waiting())
     }

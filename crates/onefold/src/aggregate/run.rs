@@ -188,11 +188,7 @@ async fn execute<A: Aggregate, W: Work<A>>(
             Execution::Done
         }
         Performed::Cancelled => Execution::Done,
-        Performed::Joined => {
-            instance.stage = Stage::Weigh;
-            instance.slot.weigh(instance.weight());
-            Execution::Joined
-        }
+        Performed::Joined => Execution::Joined,
         Performed::Answered(answer) => {
             if !call.submit(Submitted::nothing(instance.version, instance.settled)) {
                 return Execution::Done;
@@ -225,7 +221,7 @@ impl<A: Aggregate, W: Work<A>> Drop for Unfinished<'_, A, W> {
         if let Some(call) = self.0.take()
             && !std::thread::panicking()
         {
-            call.decide(Err(Error::not_stored(&call.slot.stream, None, NotStoredReason::ShuttingDown)));
+            call.cut_off();
         }
     }
 }

@@ -60,6 +60,8 @@ struct State {
 struct Watched {
     since: Instant,
     answered_before: u64,
+    /// How long it took, and whether the journal had room then. It is weighed when its group is counted as answered.
+    took: Option<(Duration, bool)>,
 }
 
 impl Pace {
@@ -97,6 +99,9 @@ impl Pace {
         let mut state = self.state.lock();
         let before = state.answered;
         state.answered += answers as u64;
+        if let Some((took, has_room)) = state.watched.as_ref().and_then(|watched| watched.took) {
+            return self.weigh(&mut state, took, has_room);
+        }
         if before / EVERY == state.answered / EVERY {
             return;
         }
@@ -113,11 +118,15 @@ impl Pace {
         }
     }
 
-    /// The append that is watched was acknowledged.
+    /// The append that is watched was acknowledged. Its answer, and those of its group, are about to be released.
     fn acknowledged(&self, has_room: bool) {
-        let mut state = self.state.lock();
+        if let Some(watched) = &mut self.state.lock().watched {
+            watched.took = Some((watched.since.elapsed(), has_room));
+        }
+    }
+
+    fn weigh(&self, state: &mut State, took: Duration, has_room: bool) {
         let Some(watched) = state.watched.take() else { return };
-        let took = watched.since.elapsed();
         // IMPORTANT: what was admitted by the last change must be in front of it. Else it would be raised again and again before
         // anybody sees what that does.
         let shows = |changed| watched.since.saturating_duration_since(changed) >= self.backlog_time_max / 4;
@@ -177,7 +186,7 @@ pub(crate) fn acknowledgement(shared: &Arc<Shared>, listener: Arc<dyn Acknowledg
         return Acknowledgement::new(listener);
     }
     state.idle_at = None;
-    state.watched = Some(Watched { since: Instant::now(), answered_before: state.answered });
+    state.watched = Some(Watched { since: Instant::now(), answered_before: state.answered, took: None });
     drop(state);
     Acknowledgement::new(Arc::new(Watch { shared: shared.clone(), listener }))
 }
@@ -205,7 +214,7 @@ mod tests {
 
     fn begin(pace: &Pace) {
         let mut state = pace.state.lock();
-        state.watched = Some(Watched { since: Instant::now(), answered_before: state.answered });
+        state.watched = Some(Watched { since: Instant::now(), answered_before: state.answered, took: None });
     }
 
     /// Watches an append. It is acknowledged after `answers`, evenly, one for each millisecond and one more.
@@ -216,6 +225,7 @@ mod tests {
             tokio::time::advance(Duration::from_millis(1)).await;
         }
         pace.acknowledged(has_room);
+        pace.released(0);
     }
 
     /// What the limit is after an append that took so many milliseconds, with so many answers in each.

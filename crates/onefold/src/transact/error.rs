@@ -49,10 +49,7 @@ impl<R> From<InvalidTransact> for TransactError<R> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTransact {
-    /// An array without participants has no replies to give.
-    #[error("nobody takes part in the transact")]
-    Empty,
-    /// More than [`transact_participants_max`](crate::Config::transact_participants_max).
+    /// More than [`transact_participants_max`](crate::Config::transact_participants_max), or than may be in memory at once.
     #[error("the transact has {actual} participants, the limit is {limit} (transact_participants_max): split it")]
     TooMany {
         /// How many.

@@ -18,9 +18,16 @@ pub(crate) struct Claiming<R> {
 
 /// What is said when a change of a claim is refused, in the order of the changes.
 pub(crate) struct Refusals<R> {
-    rows: Vec<(ClaimName, Option<OrReject<R>>)>,
+    rows: Vec<Row<R>>,
     /// Rejections are to be remembered under a key: one that comes of the append itself cannot be.
     remembered: bool,
+}
+
+struct Row<R> {
+    claim: ClaimName,
+    /// It can only fail because somebody else holds the claim; the others only because somebody else does, or nobody.
+    takes: bool,
+    or_reject: Option<OrReject<R>>,
 }
 
 type OrReject<R> = Box<dyn FnOnce(ClaimRefused) -> R + Send>;
@@ -62,11 +69,12 @@ async fn pin_all<A: Aggregate>(
     for request in requests {
         let name = request.name.map_err(Unclaimable::Invalid)?;
         names.push(name.clone());
+        let takes = matches!(request.action, ClaimAction::Take { .. });
         actions.push(match request.action {
             ClaimAction::Take { expires_at, .. } => ClaimAction::Take { expires_at, as_of: Some(now) },
             action => action,
         });
-        rows.push((name, request.or_reject));
+        rows.push(Row { claim: name, takes, or_reject: request.or_reject });
     }
     let pins = slot.shared.journal.pin_claims(names).await.map_err(Unclaimable::Unread)?;
     let changes = pins.into_iter().zip(actions).map(|(claim, action)| ClaimChange { claim, action }).collect();
@@ -100,6 +108,11 @@ impl<R> Claiming<R> {
         self.refusals.remembered = true;
     }
 
+    /// What it means that a change was refused when it was looked at together with those of others.
+    pub(super) fn refuse(mut self, stream: &StreamId, error: AppendError) -> Error<R> {
+        self.refusals.translate(stream, &error).unwrap_or_else(|| Error::from_append(stream, None, error))
+    }
+
     /// Adds those of a later command.
     pub(super) fn extend(&mut self, later: Claiming<R>) {
         self.changes.extend(later.changes);
@@ -109,8 +122,8 @@ impl<R> Claiming<R> {
 
 impl<R> Refusals<R> {
     /// Whether the claim is among those that were asked for.
-    pub(crate) fn name(&self, claim: &ClaimName) -> bool {
-        self.rows.iter().any(|(name, _)| name == claim)
+    pub(crate) fn are_about(&self, claim: &ClaimName) -> bool {
+        self.rows.iter().any(|row| row.claim == *claim)
     }
 
     /// What the refusal of an append means. A rejection that was to be remembered, and could not, is none yet: nothing was
@@ -132,14 +145,13 @@ impl<R> Refusals<R> {
             AppendError::ClaimNotHeld { claim, holder, .. } => (claim, holder.as_deref()),
             _ => return None,
         };
-        let or_reject =
-            self.rows.iter_mut().find(|(name, _)| name == claim).and_then(|(_, or_reject)| or_reject.take());
+        let taken = matches!(error, AppendError::ClaimTaken { .. });
+        let mut rows = self.rows.iter_mut().filter(|row| row.claim == *claim);
+        let or_reject = rows.find(|row| row.takes == taken).and_then(|row| row.or_reject.take());
         let (claim, stream) = (claim.clone(), stream.clone());
         Some(match (or_reject, holder.cloned()) {
             (Some(reject), holder) => Error::Rejected(reject(ClaimRefused { claim, holder })),
-            (None, Some(holder)) if matches!(error, AppendError::ClaimTaken { .. }) => {
-                Error::ClaimTaken { stream, claim, holder: Box::new(holder) }
-            }
+            (None, Some(holder)) if taken => Error::ClaimTaken { stream, claim, holder: Box::new(holder) },
             (None, holder) => Error::ClaimNotHeld { stream, claim, holder: holder.map(Box::new) },
         })
     }

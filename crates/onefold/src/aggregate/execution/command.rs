@@ -136,7 +136,7 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Comman
         call: &Arc<Call<A, Self>>,
         mut runner: Runner,
     ) -> Performed<A, F::Output> {
-        let within = Within { deadline: call.deadline, chain: call.chain.clone() };
+        let within = Within { deadline: call.deadline, chain: call.chain.clone(), foresees: true };
         match self.decide(instance, within, &mut runner).await {
             Decided::Prepared(prepared) => carry_out(prepared, instance, call),
             Decided::Repeated { reply, version } => Performed::Answered(reply.map(|reply| F::answer(reply, version))),

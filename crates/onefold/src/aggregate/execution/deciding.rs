@@ -8,6 +8,7 @@ use onefold_core::{DecisionParts, Handle, StreamVersion, Timestamp};
 use tokio::time::Instant;
 
 use super::super::instance::{Instance, Stage};
+use super::super::joint::{Refusal, Vote};
 use super::super::run::Runner;
 use super::super::scope::{Chain, Scope};
 use super::claiming::{self, Claiming};
@@ -21,6 +22,8 @@ use crate::error::Error;
 pub(super) struct Within {
     pub(super) deadline: Instant,
     pub(super) chain: Option<Arc<Chain>>,
+    /// Whether its claims are looked at by themselves, and not together with those of others.
+    pub(super) foresees: bool,
 }
 
 /// What a command came to.
@@ -60,6 +63,25 @@ impl<A: Handle<C>, C: Send + 'static> Prepared<A, C> {
         !self.encoded.is_empty()
             || self.claims.is_some()
             || self.extras.as_ref().is_some_and(|extras| extras.key().is_some())
+    }
+
+    /// What it asks of a commit that it shares with others.
+    pub(super) fn vote(&self, instance: &Instance<A>, index: usize) -> Vote {
+        let changes = self.claims.as_ref().map_or(Vec::new(), |claims| claims.changes.clone());
+        let bytes = self.encoded.bytes().len() + self.claims.as_ref().map_or(0, |claims| claims.bytes());
+        let (events, metadata_bytes) = (self.encoded.count() as usize, self.metadata.len());
+        let stream = instance.slot.stream.clone();
+        Vote { index, stream, events, bytes, metadata_bytes, changes, stores: self.stores() }
+    }
+
+    /// Its part of a commit that it shares with others cannot be had.
+    pub(super) fn refuse(self, instance: &mut Instance<A>, refusal: Refusal) -> Error<A::Rejection> {
+        instance.stage = Stage::Refuse;
+        match (refusal, self.claims) {
+            (Refusal::TooLarge(what), _) => not_encoded(instance, what.into()),
+            (Refusal::Claim(error), Some(claims)) => claims.refuse(&instance.slot.stream, error),
+            (Refusal::Claim(error), None) => Error::from_append(&instance.slot.stream, None, error),
+        }
     }
 
     /// The version that the aggregate will be at.
@@ -159,7 +181,8 @@ impl<A: Handle<C>, C: Send + 'static, F> Command<A, C, F> {
                     claims.remember_rejections();
                 }
                 instance.stage = Stage::Refuse;
-                match claims.foresee(&instance.slot.stream) {
+                let foreseen = if within.foresees { claims.foresee(&instance.slot.stream) } else { Ok(claims) };
+                match foreseen {
                     Ok(claims) => Some(claims),
                     Err(Error::Rejected(rejection)) => return rejected(rejection, extras, metadata_bytes, at),
                     Err(error) => return Decided::Answered(error),

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::super::call::{Call, Submitted};
 use super::super::gate;
-use super::super::instance::Instance;
+use super::super::instance::{Instance, Stage};
 use super::super::joint::{End as JointEnd, Party};
 use super::super::run::Runner;
 use super::command::Command;
@@ -55,7 +55,7 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Part<A
         }
         instance.settled = true;
         let key = command.key().map(str::to_owned);
-        let within = Within { deadline: call.deadline, chain: party.chain() };
+        let within = Within { deadline: call.deadline, chain: party.chain(), foresees: false };
         let decided = match command.decide(instance, within, &mut runner).await {
             Decided::Prepared(prepared) => Ok(prepared),
             Decided::Repeated { reply: Ok(reply), version } => Err((reply, version)),
@@ -66,14 +66,21 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Part<A
             Decided::Rejected { rejection, .. } => return Performed::Answered(Err(Error::Rejected(rejection))),
             Decided::Failed(error) => return Performed::Failed(error),
         };
-        if decided.is_err() {
-            party.is_repeat();
+        match &decided {
+            Ok(prepared) => party.vote(prepared.vote(instance, party.index)),
+            Err(_) => party.is_repeat(),
         }
         match (hold.decided(instance, &mut party, &mut runner).await, decided) {
             (Ok(()), Ok(prepared)) => apply(prepared, instance, call, party).await,
             (Err(Fallen::Joint(JointEnd::Repeated)), Err((reply, version))) => {
                 party.done();
                 Performed::Answered(Ok(F::answer(reply, version)))
+            }
+            (Err(Fallen::Joint(JointEnd::Failed(index))), Ok(prepared)) if index == party.index => {
+                match party.take_refusal() {
+                    Some(refusal) => Performed::Answered(Err(prepared.refuse(instance, refusal))),
+                    None => failed(instance, NotStoredReason::Superseded),
+                }
             }
             (Err(Fallen::Joint(JointEnd::Failed(index))), Err(_)) if index == party.index => {
                 let reason = "it was decided together with others, and one of them has forgotten it".to_owned();
@@ -96,13 +103,18 @@ async fn apply<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>>(
     mut party: Party,
 ) -> Performed<A, F::Output> {
     let (before, after) = (instance.version, prepared.version_after(instance));
-    if !call.submit(Submitted { before, after, settled: true, stores: true }) {
+    // If anybody stores anything the commit is a commit, and everybody's outcome is its outcome.
+    let stores = party.stores();
+    if !call.submit(Submitted { before, after, settled: true, stores }) {
         return Performed::Cancelled;
     }
     let (reply, commit) = match prepared.apply(instance) {
         Ok(applied) => applied,
         Err(error) => return Performed::Spoiled(error),
     };
+    // The user's code, too: it must not panic when something may be stored already.
+    instance.stage = Stage::Weigh;
+    instance.slot.weigh(instance.weight());
     // IMPORTANT: held before the commit is handed over, by which the answer is told.
     call.hold(Ok(F::answer(reply, after)));
     party.hand_over(gate::share(instance, call.clone(), commit, party.index));
@@ -182,9 +194,9 @@ impl Hold {
         let config = &slot.shared.config;
         let span = crate::telemetry::hold_span(&slot.stream);
         let limit = self.until.min(self.deadline);
-        match Supervised::new(waiting, slot, None, span, limit, runner).await {
+        match Supervised::new(waiting, slot, None, span, limit, runner).without_timeout().await {
             End::Returned(waited) => waited.map_err(Fallen::Joint),
-            End::DeadlinePassed | End::TimedOut if self.until < self.deadline => {
+            End::DeadlinePassed if self.until < self.deadline => {
                 Err(Fallen::Itself(NotStoredReason::HoldTimedOut { limit: config.transact_hold_max }))
             }
             ended => Err(Fallen::Itself(ended.reason(config))),

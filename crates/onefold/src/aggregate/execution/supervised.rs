@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use onefold_core::Aggregate;
 use pin_project_lite::pin_project;
@@ -54,6 +55,7 @@ pin_project! {
         span: Span,
         deadline: Instant,
         timer: Option<Pin<Box<Sleep>>>,
+        timeout: Duration,
         runner: &'a mut Runner,
     }
 }
@@ -67,7 +69,13 @@ impl<'a, A: Aggregate, F: Future> Supervised<'a, A, F> {
         deadline: Instant,
         runner: &'a mut Runner,
     ) -> Self {
-        Supervised { handler, slot, scope, span, deadline, timer: None, runner }
+        let timeout = slot.shared.config.handler_timeout;
+        Supervised { handler, slot, scope, span, deadline, timer: None, timeout, runner }
+    }
+
+    /// The deadline is its only limit: it is no handler.
+    pub(super) fn without_timeout(self) -> Self {
+        Supervised { timeout: Duration::MAX, ..self }
     }
 }
 
@@ -90,7 +98,7 @@ impl<A: Aggregate, F: Future> Future for Supervised<'_, A, F> {
             return Poll::Ready(End::NeverDurable);
         }
         let timer = this.timer.get_or_insert_with(|| {
-            let limit = instant::after(Instant::now(), this.slot.shared.config.handler_timeout);
+            let limit = instant::after(Instant::now(), *this.timeout);
             Box::pin(sleep_until(limit.min(*this.deadline)))
         });
         if timer.as_mut().poll(cx).is_ready() {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use onefold_core::journal::Append;
 
 use super::commit::Share;
-use super::{Awake, End, Joint, Stage};
+use super::{Awake, End, Joint, Refusal, Stage, Vote};
 use crate::aggregate::scope::Chain;
 
 /// The right, and the duty, to take part. Dropped before its end, however that came, the participant has failed.
@@ -40,6 +40,21 @@ impl Party {
         state.first_repeat = state.first_repeat.min(self.index);
     }
 
+    /// It has decided on this.
+    pub(crate) fn vote(&self, vote: Vote) {
+        self.joint.state.lock().votes.push(vote);
+    }
+
+    /// When all have decided: whether anything of it is stored.
+    pub(crate) fn stores(&self) -> bool {
+        self.joint.state.lock().stores
+    }
+
+    /// Why it cannot have what it decided on, if that is why it all came to nothing.
+    pub(crate) fn take_refusal(&self) -> Option<Refusal> {
+        self.joint.state.lock().refusal.take()
+    }
+
     /// It has decided: ready when all have. From then on it is too late to take anything back.
     pub(crate) fn poll_decided(&mut self, cx: &Context<'_>) -> Poll<Result<(), End>> {
         self.poll_past(Stage::Deciding, cx)
@@ -67,17 +82,12 @@ impl Party {
     fn poll_past(&mut self, stage: Stage, cx: &Context<'_>) -> Poll<Result<(), End>> {
         let mut state = self.joint.state.lock();
         let awake = match std::mem::replace(&mut self.arrived, true) {
-            false => {
-                let awake = state.arrive(stage);
-                if state.stage == Stage::Submitted {
-                    // IMPORTANT: under the lock, before anybody sees that it is submitted: appends in flight are counted.
-                    state.shares.iter().for_each(Share::count);
-                }
-                awake
-            }
+            false => state.arrive(stage, &self.joint.shared.config.limits),
             true => Awake::default(),
         };
         let polled = match state.stage {
+            // It may be stored before the last one of them looks.
+            Stage::Over(_) if state.submitted => Poll::Ready(Ok(())),
             Stage::Over(end) => Poll::Ready(Err(end)),
             now if now == stage => {
                 state.waiting[self.index] = Some(cx.waker().clone());
