@@ -32,23 +32,50 @@ pub(crate) struct Remembered {
     pub(crate) version: StreamVersion,
 }
 
-/// See the module.
+/// See the module. Most aggregates have few keys: those lie beside each other, and each is looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    by_key: HashMap<IdempotencyKey, Remembered, ahash::RandomState>,
-    /// In the order of their commits, with the newest time until then.
-    order: VecDeque<(IdempotencyKey, Timestamp)>,
+    /// In the order of their commits.
+    entries: VecDeque<Entry>,
+    /// The number of the first of them: each that comes has the next.
+    first: u64,
+    /// The number of each key, once there are many.
+    numbers: Option<HashMap<IdempotencyKey, u64, ahash::RandomState>>,
     newest: Timestamp,
     bytes: usize,
 }
 
-/// What a key occupies beside its text and its reply: twice in a table and a queue, with what those keep in reserve.
-const KEY_BYTES: usize = 2 * (size_of::<(IdempotencyKey, Remembered)>() + size_of::<(IdempotencyKey, Timestamp)>());
+#[derive(Debug)]
+struct Entry {
+    /// Of the key, so that few of those that differ are looked at themselves.
+    hash: u64,
+    key: IdempotencyKey,
+    remembered: Remembered,
+    /// The newest time of all commits until then.
+    at: Timestamp,
+}
+
+/// So many keys are looked at one by one.
+const FEW: usize = 16;
+
+/// What a key occupies beside its text and its reply: in a queue and a table, with what those keep in reserve.
+const KEY_BYTES: usize = 2 * (size_of::<Entry>() + size_of::<(IdempotencyKey, u64)>());
 
 impl Keys {
     /// What the key stands for, if it is remembered.
     pub(crate) fn get(&self, key: &str) -> Option<&Remembered> {
-        self.by_key.get(key)
+        let position = self.position(key)?;
+        Some(&self.entries.get(position)?.remembered)
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        match &self.numbers {
+            Some(numbers) => usize::try_from(numbers.get(key)?.checked_sub(self.first)?).ok(),
+            None => {
+                let hash = hash_of(key);
+                self.entries.iter().position(|entry| entry.hash == hash && entry.key.as_str() == key)
+            }
+        }
     }
 
     /// Adds the key of a commit, and forgets what is too old by now.
@@ -56,25 +83,35 @@ impl Keys {
         let KeyRecord { key, fingerprint, outcome, codec, reply } = record;
         let remembered = Remembered { fingerprint, outcome, codec, reply, version };
         self.newest = self.newest.max(at);
-        self.bytes += bytes_of(&key, &remembered);
-        if let Some(before) = self.by_key.insert(key.clone(), remembered) {
-            // Never from the runtime, which looks first; a stream that was written elsewhere may hold it.
-            self.bytes -= bytes_of(&key, &before);
-            self.order.retain(|(known, _)| *known != key);
+        // Never from the runtime, which looks first; a stream that was written elsewhere may hold it.
+        if let Some(before) = self.position(key.as_str()).and_then(|position| self.entries.remove(position)) {
+            self.bytes -= bytes_of(&before);
+            self.numbers = None;
         }
-        self.order.push_back((key, self.newest));
+        let entry = Entry { hash: hash_of(key.as_str()), key, remembered, at: self.newest };
+        self.bytes += bytes_of(&entry);
+        if let Some(numbers) = &mut self.numbers {
+            numbers.insert(entry.key.clone(), self.first + self.entries.len() as u64);
+        }
+        self.entries.push_back(entry);
+        if self.numbers.is_none() && self.entries.len() > FEW {
+            self.numbers =
+                Some((self.first..).zip(&self.entries).map(|(number, entry)| (entry.key.clone(), number)).collect());
+        }
         self.forget_old(retention);
     }
 
     fn forget_old(&mut self, retention: Retention) {
         let time = u64::try_from(retention.time.as_micros()).unwrap_or(u64::MAX);
-        while self.order.len() > retention.keys
-            && let Some((_, at)) = self.order.front()
-            && self.newest.as_micros().saturating_sub(at.as_micros()) > time
-            && let Some((key, _)) = self.order.pop_front()
+        while self.entries.len() > retention.keys
+            && let Some(oldest) = self.entries.front()
+            && self.newest.as_micros().saturating_sub(oldest.at.as_micros()) > time
+            && let Some(oldest) = self.entries.pop_front()
         {
-            if let Some(forgotten) = self.by_key.remove(&key) {
-                self.bytes -= bytes_of(&key, &forgotten);
+            self.first += 1;
+            self.bytes -= bytes_of(&oldest);
+            if let Some(numbers) = &mut self.numbers {
+                numbers.remove(&oldest.key);
             }
         }
     }
@@ -85,8 +122,13 @@ impl Keys {
     }
 }
 
-fn bytes_of(key: &IdempotencyKey, remembered: &Remembered) -> usize {
-    KEY_BYTES + key.as_str().len() + remembered.reply.len()
+fn bytes_of(entry: &Entry) -> usize {
+    KEY_BYTES + entry.key.as_str().len() + entry.remembered.reply.len()
+}
+
+/// Fowler, Noll and Vo's (FNV-1a): for keys of one aggregate, of which each that is alike is compared.
+fn hash_of(key: &str) -> u64 {
+    key.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
 #[cfg(test)]
@@ -145,10 +187,41 @@ mod tests {
             add(&mut keys, &format!("a key that is longer than 24 bytes, {second}"), second * 100);
             most = most.max(keys.bytes());
         }
-        assert_eq!(keys.order.len(), 3);
+        assert_eq!(keys.entries.len(), 3);
         assert!(most < 4 * 1_000, "{most}");
         add(&mut keys, "a", 200_000);
         add(&mut keys, "a", 200_001);
-        assert_eq!(keys.order.len(), 3, "the same key counts once");
+        assert_eq!(keys.entries.len(), 3, "the same key counts once");
+    }
+
+    /// Few or many, kept long or forgotten, doubled or not: what is found is what a plain list would hold.
+    #[test]
+    fn many_keys_are_found_as_few_are() {
+        let retention = Retention { keys: 40, time: Duration::from_secs(10) };
+        let mut keys = Keys::default();
+        let mut list: Vec<(String, u64)> = Vec::new();
+        for number in 0..400_u64 {
+            let name = format!("key {}", if number % 37 == 36 { number - 20 } else { number });
+            let record = KeyRecord {
+                key: IdempotencyKey::new(&name).unwrap(),
+                fingerprint: number.into(),
+                outcome: KeyOutcome::Reply,
+                codec: 1,
+                reply: Bytes::new(),
+            };
+            let at = Timestamp::from_micros(number * 1_000_000);
+            keys.add(record, StreamVersion::new(number), at, retention);
+            list.retain(|(known, _)| *known != name);
+            list.push((name, number));
+            while list.len() > 40 && number - list[0].1 > 10 {
+                list.remove(0);
+            }
+            for other in 0..=number {
+                let name = format!("key {other}");
+                let found = keys.get(&name).map(|remembered| remembered.version.get());
+                let expected = list.iter().find(|(known, _)| *known == name).map(|(_, version)| *version);
+                assert_eq!(found, expected, "{name} after {number}");
+            }
+        }
     }
 }
