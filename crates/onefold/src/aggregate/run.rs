@@ -188,11 +188,7 @@ async fn execute<A: Aggregate, W: Work<A>>(
             Execution::Done
         }
         Performed::Cancelled => Execution::Done,
-        Performed::Joined => {
-            instance.stage = Stage::Weigh;
-            instance.slot.weigh(instance.weight());
-            Execution::Joined
-        }
+        Performed::Joined => Execution::Joined,
         Performed::Answered(answer) => {
             if !call.submit(Submitted::nothing(instance.version, instance.settled)) {
                 return Execution::Done;

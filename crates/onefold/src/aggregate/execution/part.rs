@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::super::call::{Call, Submitted};
 use super::super::gate;
-use super::super::instance::Instance;
+use super::super::instance::{Instance, Stage};
 use super::super::joint::{End as JointEnd, Party};
 use super::super::run::Runner;
 use super::command::Command;
@@ -103,6 +103,9 @@ async fn apply<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>>(
         Ok(applied) => applied,
         Err(error) => return Performed::Spoiled(error),
     };
+    // IMPORTANT: weighed before anything is handed over: a panic there must leave nothing stored.
+    instance.stage = Stage::Weigh;
+    instance.slot.weigh(instance.weight());
     // IMPORTANT: held before the commit is handed over, by which the answer is told.
     call.hold(Ok(F::answer(reply, after)));
     party.hand_over(gate::share(instance, call.clone(), commit, party.index));
@@ -182,9 +185,10 @@ impl Hold {
         let config = &slot.shared.config;
         let span = crate::telemetry::hold_span(&slot.stream);
         let limit = self.until.min(self.deadline);
-        match Supervised::new(waiting, slot, None, span, limit, runner).await {
+        // It waits for others: what their handlers may take is not counted as its own.
+        match Supervised::new(waiting, slot, None, span, limit, runner).without_timeout().await {
             End::Returned(waited) => waited.map_err(Fallen::Joint),
-            End::DeadlinePassed | End::TimedOut if self.until < self.deadline => {
+            End::DeadlinePassed if self.until < self.deadline => {
                 Err(Fallen::Itself(NotStoredReason::HoldTimedOut { limit: config.transact_hold_max }))
             }
             ended => Err(Fallen::Itself(ended.reason(config))),

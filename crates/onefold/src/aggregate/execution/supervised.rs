@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use onefold_core::Aggregate;
 use pin_project_lite::pin_project;
@@ -52,6 +53,8 @@ pin_project! {
         slot: &'a Slot<A>,
         scope: Option<Scope>,
         span: Span,
+        // `None`: nothing but the deadline ends it.
+        timeout: Option<Duration>,
         deadline: Instant,
         timer: Option<Pin<Box<Sleep>>>,
         runner: &'a mut Runner,
@@ -67,7 +70,14 @@ impl<'a, A: Aggregate, F: Future> Supervised<'a, A, F> {
         deadline: Instant,
         runner: &'a mut Runner,
     ) -> Self {
-        Supervised { handler, slot, scope, span, deadline, timer: None, runner }
+        let timeout = Some(slot.shared.config.handler_timeout);
+        Supervised { handler, slot, scope, span, timeout, deadline, timer: None, runner }
+    }
+
+    /// What is no handler, and has no time but its deadline.
+    pub(super) fn without_timeout(mut self) -> Self {
+        self.timeout = None;
+        self
     }
 }
 
@@ -90,7 +100,7 @@ impl<A: Aggregate, F: Future> Future for Supervised<'_, A, F> {
             return Poll::Ready(End::NeverDurable);
         }
         let timer = this.timer.get_or_insert_with(|| {
-            let limit = instant::after(Instant::now(), this.slot.shared.config.handler_timeout);
+            let limit = this.timeout.map_or(*this.deadline, |timeout| instant::after(Instant::now(), timeout));
             Box::pin(sleep_until(limit.min(*this.deadline)))
         });
         if timer.as_mut().poll(cx).is_ready() {
