@@ -1,17 +1,18 @@
-//! P5, P7: what a participant of a transact is told when something happens while it is held. Found by the simulation.
+//! P5, P7: what a transact is told when something happens on its way. Found by the simulation.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use onefold::journal::MemoryJournal;
 use onefold::{
-    Aggregate, Aggregates, Config, Context, Decision, Error, Event, Handle, NotStoredReason, Runtime, TransactError,
-    transact,
+    Aggregate, Aggregates, Config, Context, Decision, Error, ErrorKind, Event, Handle, NotStoredReason, Runtime,
+    TransactError, transact,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Add, Seen, World, reason, settle, slow};
+use crate::support::{Add, Do, Seen, SlowJournal, Tally, World, reason, settle, slow};
 
 /// Cannot be weighed with 13 on it.
 #[derive(Debug, Default)]
@@ -97,5 +98,35 @@ async fn waiting_for_others_is_no_handlers_time() {
     for busy in busy {
         busy.await.unwrap().unwrap();
     }
+    world.end().await;
+}
+
+/// A transact of which nobody stored anything was told "perhaps stored" at its deadline.
+#[tokio::test(start_paused = true)]
+async fn transact_with_nothing_to_store_is_never_of_unknown_outcome() {
+    let (journal, valve) = SlowJournal::new();
+    let world = World::on(Arc::new(journal), Config::default()).await;
+    for id in ["a", "b", "c", "d"] {
+        world.tallies.version(id).await.unwrap();
+    }
+    let look = || {
+        Do::new(|tally: &Tally, _: &_| {
+            let decision = tally.reply(|tally| Seen::at(tally.count, tally.sum));
+            async move { Ok(decision) }.boxed()
+        })
+    };
+    let looks = transact([world.tallies.ask("a", look()), world.tallies.ask("b", look())]);
+    let error = looks.deadline(Duration::from_secs(1)).await.unwrap_err().error;
+    assert_eq!(reason::<()>(Err(error)), NotStoredReason::DeadlinePassed);
+    // One that stores something makes it a matter of all.
+    let both = transact([world.tallies.ask("c", look()), world.tallies.ask("d", slow(Duration::ZERO))]);
+    let error = both.deadline(Duration::from_secs(1)).await.unwrap_err().error;
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    valve.open();
+    let mut versions = Vec::new();
+    for id in ["a", "b", "c", "d"] {
+        versions.push(world.tallies.version(id).await.unwrap().get());
+    }
+    assert_eq!(versions, [0, 0, 0, 1]);
     world.end().await;
 }

@@ -38,6 +38,8 @@ struct State {
     /// How many turned out to be repeats, which are not decided again, and the first of them.
     repeats: usize,
     first_repeat: usize,
+    /// Whether any of them has something to store; known when all have decided.
+    stores: bool,
     /// The participants that wait, by index.
     waiting: Vec<Option<Waker>>,
     caller: Option<Waker>,
@@ -88,6 +90,7 @@ impl Joint {
             arrived: 0,
             repeats: 0,
             first_repeat: usize::MAX,
+            stores: false,
             waiting: vec![None; participants],
             caller: None,
             chain: None,
@@ -109,7 +112,7 @@ impl Joint {
     pub(crate) fn leave(&self) -> bool {
         let mut state = self.state.lock();
         if !matches!(state.stage, Stage::Gathering | Stage::Deciding) {
-            return false;
+            return !state.stores;
         }
         let awake = state.end(End::Left);
         drop(state);

@@ -66,8 +66,10 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Part<A
             Decided::Rejected { rejection, .. } => return Performed::Answered(Err(Error::Rejected(rejection))),
             Decided::Failed(error) => return Performed::Failed(error),
         };
-        if decided.is_err() {
-            party.is_repeat();
+        match &decided {
+            Ok(prepared) if prepared.stores() => party.stores(),
+            Ok(_) => {}
+            Err(_) => party.is_repeat(),
         }
         match (hold.decided(instance, &mut party, &mut runner).await, decided) {
             (Ok(()), Ok(prepared)) => apply(prepared, instance, call, party).await,
@@ -96,7 +98,9 @@ async fn apply<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>>(
     mut party: Party,
 ) -> Performed<A, F::Output> {
     let (before, after) = (instance.version, prepared.version_after(instance));
-    if !call.submit(Submitted { before, after, settled: true, stores: true }) {
+    // Of one commit: what one stores is stored, or not, with what all do.
+    let stores = party.any_stores();
+    if !call.submit(Submitted { before, after, settled: true, stores }) {
         return Performed::Cancelled;
     }
     let (reply, commit) = match prepared.apply(instance) {

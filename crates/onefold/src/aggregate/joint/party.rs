@@ -40,6 +40,16 @@ impl Party {
         state.first_repeat = state.first_repeat.min(self.index);
     }
 
+    /// What it decided is to be stored.
+    pub(crate) fn stores(&self) {
+        self.joint.state.lock().stores = true;
+    }
+
+    /// Whether there is anything to store of what all have decided.
+    pub(crate) fn any_stores(&self) -> bool {
+        self.joint.state.lock().stores
+    }
+
     /// It has decided: ready when all have. From then on it is too late to take anything back.
     pub(crate) fn poll_decided(&mut self, cx: &Context<'_>) -> Poll<Result<(), End>> {
         self.poll_past(Stage::Deciding, cx)
