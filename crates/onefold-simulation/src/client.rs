@@ -1,11 +1,13 @@
 //! A client: asks, reads, looks at events, waits or goes away, as its seed says; and judges its answers.
 
+mod together;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use onefold::{Aggregate, Aggregates, Error, Event, ExpectedVersion, NotStoredReason, StreamVersion};
+use onefold::{Aggregate, Aggregates, Error, Event, ExpectedVersion, NotStoredReason, StreamId, StreamVersion};
 use onefold_testkit::history::Reply;
 
 use crate::Random;
@@ -58,19 +60,16 @@ impl<A: Aggregate> Client<A> {
 
     /// A command or a read, to be polled when its turn comes.
     fn call(&mut self) -> futures_core::future::BoxFuture<'static, ()> {
-        let random = &mut self.random;
-        let (witness, habits) = (self.witness.clone(), &self.habits);
-        let runtime = random.index(self.aggregates.len());
+        if self.parts.streams.len() > 1 && self.random.chance(self.habits.together) {
+            return self.together();
+        }
+        let witness = self.witness.clone();
+        let runtime = self.random.index(self.aggregates.len());
         let aggregates = self.aggregates[runtime].clone();
-        let index = random.index(self.parts.streams.len());
+        let index = self.random.index(self.parts.streams.len());
         let stream = self.parts.streams[index].clone();
-        let deadline = random.chance(habits.hasty).then(|| random.time_below(habits.haste));
-        let patience = match random.chance(habits.leaving) {
-            true if random.one_in(2) => Patience::Polls(random.pick(&[1, 1, 2, 3])),
-            true => Patience::Time(random.time_below(habits.haste)),
-            false => Patience::Endless,
-        };
-        if random.chance(habits.reads) {
+        let (deadline, patience) = (self.deadline(), self.patience());
+        if self.random.chance(self.habits.reads) {
             let asked = Asked { runtime, ..Asked::plain(stream, deadline) };
             let parts = self.parts.clone();
             return Box::pin(async move {
@@ -82,14 +81,7 @@ impl<A: Aggregate> Client<A> {
         let twist = self.twist();
         let wanted = self.wanted(index);
         let (stream, command) = (self.parts.streams[wanted.aggregate].clone(), wanted.command(&self.parts));
-        let random = &mut self.random;
-        let head = self.witness.disk.version(&stream);
-        let expected = match random.below(24) {
-            0 => ExpectedVersion::NoStream,
-            1..=3 => ExpectedVersion::Exact(head),
-            4 => ExpectedVersion::Exact(head.next()),
-            _ => ExpectedVersion::Any,
-        };
+        let expected = self.expected(&stream);
         let (panics, keyed) = (twist.panic.is_some(), wanted.keyed);
         let asked = Asked { stream: stream.clone(), runtime, panics, expected, deadline, keyed: keyed.clone() };
         Box::pin(async move {
@@ -101,6 +93,30 @@ impl<A: Aggregate> Client<A> {
             let answer = Leaving::new(ask, patience).await;
             judge(&witness, id, answer);
         })
+    }
+
+    fn deadline(&mut self) -> Option<Duration> {
+        let (random, habits) = (&mut self.random, &self.habits);
+        random.chance(habits.hasty).then(|| random.time_below(habits.haste))
+    }
+
+    fn patience(&mut self) -> Patience {
+        let (random, habits) = (&mut self.random, &self.habits);
+        match random.chance(habits.leaving) {
+            true if random.one_in(2) => Patience::Polls(random.pick(&[1, 1, 2, 3])),
+            true => Patience::Time(random.time_below(habits.haste)),
+            false => Patience::Endless,
+        }
+    }
+
+    fn expected(&mut self, stream: &StreamId) -> ExpectedVersion {
+        let head = self.witness.disk.version(stream);
+        match self.random.below(24) {
+            0 => ExpectedVersion::NoStream,
+            1..=3 => ExpectedVersion::Exact(head),
+            4 => ExpectedVersion::Exact(head.next()),
+            _ => ExpectedVersion::Any,
+        }
     }
 
     /// Something new; or, with its key, what was asked for before, by whomever, in whichever life.
@@ -174,7 +190,7 @@ pub(crate) fn read<A: Aggregate>(
         {
             witness.broken_invariant(id, version, reason);
         }
-        running.decided(0);
+        running.decided(0, false);
         Seen { intent: 0, version, digest: state.digest, events: 0 }
     });
     match deadline {
@@ -265,6 +281,7 @@ fn objection(known: &Known, error: &Error<Refused>) -> Option<&'static str> {
         }
         Error::OutcomeUnknown(_) if known.has_no_reason_to_wait => Some("nothing held it up (P6, P15)"),
         Error::OutcomeUnknown(_) => unless(known.stores, "there is nothing of it that could be stored"),
+        Error::ClaimTaken { .. } | Error::ClaimNotHeld { .. } => unless(known.claims, "its handler asked for no claim"),
         Error::InvalidKey(_) | Error::Unserializable { .. } => Some("its key is valid"),
         Error::KeyReused { .. } | Error::AlreadyDone(_) => {
             unless(known.keyed.is_some() && known.started.is_none(), "it has no key, or its handler ran")
@@ -279,7 +296,12 @@ fn objection(known: &Known, error: &Error<Refused>) -> Option<&'static str> {
                 "no append before it failed since it was asked, and nobody else wrote",
             ),
             NotStoredReason::Poisoned { .. } => unless(known.faults.poisoned, "the journal is not poisoned"),
-            NotStoredReason::Unavailable { .. } => unless(known.faults.appends > 0, "no append failed"),
+            // A decision with claims asks the journal for them before its append.
+            NotStoredReason::Unavailable { .. } => {
+                let is_read = known.claims || known.started.is_some();
+                let faults = known.faults.appends + if is_read { known.faults.reads } else { 0 };
+                unless(faults > 0, "no append failed")
+            }
             NotStoredReason::ShuttingDown => unless(known.ending, "nothing ends"),
             _ => None,
         },

@@ -1,9 +1,9 @@
 //! An aggregate for when what is simulated is onefold itself: it decides on none, one or several events, large and small,
-//! and says no now and then.
+//! and says no now and then; and it takes claims that the others want, too.
 
 use std::ops::Range;
 
-use onefold::{Aggregate, Context, Decision, Event, Handle};
+use onefold::{Aggregate, Context, Decision, Event, Handle, StreamId, Timestamp};
 
 use crate::{Command, Random, Scenario, Simulation, Summary};
 
@@ -23,13 +23,17 @@ enum Entry {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("only {0} is there")]
-struct NotEnough(u64);
+enum No {
+    #[error("only {0} is there")]
+    NotEnough(u64),
+    #[error("another has it")]
+    Taken,
+}
 
 impl Aggregate for Ledger {
     const TYPE: &'static str = "ledger";
     type Event = Entry;
-    type Rejection = NotEnough;
+    type Rejection = No;
     type Services = ();
 
     fn apply(&mut self, event: &Entry) {
@@ -50,7 +54,7 @@ struct Check;
 impl Handle<Add> for Ledger {
     type Reply = u64;
 
-    async fn handle(&self, Add(amounts): Add, _: &Context<Self>) -> Result<Decision<Self, u64>, NotEnough> {
+    async fn handle(&self, Add(amounts): Add, _: &Context<Self>) -> Result<Decision<Self, u64>, No> {
         let events = amounts.into_iter().map(|amount| Entry::Added { amount });
         Ok(self.emit_all(events).reply(|ledger| ledger.entries))
     }
@@ -59,9 +63,9 @@ impl Handle<Add> for Ledger {
 impl Handle<Spend> for Ledger {
     type Reply = u64;
 
-    async fn handle(&self, Spend(amount): Spend, cx: &Context<Self>) -> Result<Decision<Self, u64>, NotEnough> {
+    async fn handle(&self, Spend(amount): Spend, cx: &Context<Self>) -> Result<Decision<Self, u64>, No> {
         if amount > self.sum {
-            return Err(NotEnough(self.sum));
+            return Err(No::NotEnough(self.sum));
         }
         if amount.is_multiple_of(7) {
             cx.durable().await;
@@ -74,7 +78,7 @@ impl Handle<Spend> for Ledger {
 impl Handle<Note> for Ledger {
     type Reply = ();
 
-    async fn handle(&self, Note(length): Note, _: &Context<Self>) -> Result<Decision<Self, ()>, NotEnough> {
+    async fn handle(&self, Note(length): Note, _: &Context<Self>) -> Result<Decision<Self, ()>, No> {
         Ok(self.emit(Entry::Noted { text: "x".repeat(length) }))
     }
 }
@@ -82,13 +86,69 @@ impl Handle<Note> for Ledger {
 impl Handle<Check> for Ledger {
     type Reply = u64;
 
-    async fn handle(&self, _: Check, _: &Context<Self>) -> Result<Decision<Self, u64>, NotEnough> {
+    async fn handle(&self, _: Check, _: &Context<Self>) -> Result<Decision<Self, u64>, No> {
         Ok(self.reply(|ledger| ledger.sum))
     }
 }
 
+/// Changes a claim, and writes that down or not.
+struct Seat {
+    name: String,
+    change: Change,
+    noted: bool,
+    rejects: bool,
+}
+
+enum Change {
+    Take,
+    /// For so many microseconds.
+    Hold(u64),
+    Confirm,
+    Release,
+    Move(StreamId),
+}
+
+const SEATS: &str = "seat";
+
+impl Handle<Seat> for Ledger {
+    type Reply = u64;
+
+    async fn handle(&self, seat: Seat, cx: &Context<Self>) -> Result<Decision<Self, u64>, No> {
+        let Seat { name, change, noted, rejects } = seat;
+        let events = noted.then(|| Entry::Noted { text: name.clone() });
+        let decision = self.emit_all(events).reply(|ledger: &Ledger| ledger.entries);
+        let decision = match change {
+            Change::Take => decision.claim(SEATS, name),
+            Change::Hold(micros) => {
+                let until = Timestamp::from_micros(cx.now().as_micros().saturating_add(micros));
+                decision.hold(SEATS, name, until)
+            }
+            Change::Confirm => decision.confirm(SEATS, name),
+            Change::Release => decision.release(SEATS, name),
+            Change::Move(to) => decision.move_claim(SEATS, name, to),
+        };
+        Ok(if rejects { decision.or_reject(|_| No::Taken) } else { decision })
+    }
+}
+
+fn seat(random: &mut Random) -> Seat {
+    let name = format!("{}", random.below(4));
+    let change = match random.below(8) {
+        0..3 => Change::Take,
+        3 => Change::Hold(random.below(20_000)),
+        4 => Change::Confirm,
+        5..7 => Change::Release,
+        _ => match StreamId::new(Ledger::TYPE, format!("{}-{}", Ledger::TYPE, 1 + random.below(3))) {
+            Ok(to) => Change::Move(to),
+            Err(_) => Change::Release,
+        },
+    };
+    Seat { name, change, noted: random.one_in(2), rejects: random.one_in(3) }
+}
+
 fn command(random: &mut Random) -> Command<Ledger> {
-    match random.below(10) {
+    match random.below(12) {
+        10.. => Command::new(seat(random)),
         0 => Command::new(Note(random.index(300))),
         1 => Command::checked(Check, |ledger: &Ledger, sum| match ledger.sum == *sum {
             true => Ok(()),

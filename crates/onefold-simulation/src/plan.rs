@@ -32,6 +32,8 @@ pub(crate) struct Habits {
     pub(crate) panics: u32,
     /// Commands with an idempotency key.
     pub(crate) keyed: u32,
+    /// Transacts.
+    pub(crate) together: u32,
     /// Handlers that wait for something.
     pub(crate) slow: u32,
     pub(crate) slowness: Duration,
@@ -101,13 +103,15 @@ impl LifePlan {
             ..Weather::calm()
         };
         self.config.deadline = LONGEST;
+        self.config.transact_hold_max = self.config.transact_hold_max.min(BRISK_HOLD);
         self.habits.slowness = self.habits.slowness.min(BRISK);
     }
 
     pub(crate) fn is_brisk(&self) -> bool {
         let Weather { sync, acknowledgement, open, read, .. } = self.weather;
         let longest = [sync, acknowledgement, open, read, self.habits.slowness].into_iter().max();
-        self.config.deadline == LONGEST && longest <= Some(BRISK) && self.weather.is_fair()
+        let is_patient = self.config.deadline == LONGEST && self.config.transact_hold_max <= BRISK_HOLD;
+        is_patient && longest <= Some(BRISK) && self.weather.is_fair()
     }
 
     /// The last life: nothing fails, and everybody has time.
@@ -139,6 +143,7 @@ impl Habits {
             slow: random.pick(&[0, 100, 400]),
             slowness,
             think,
+            together: random.pick(&[0, 0, 60, 200]),
         }
     }
 }
@@ -149,6 +154,9 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// All commands of a life one after the other, each with all of its waits, take far less than the longest deadline.
 const BRISK: Duration = Duration::from_millis(2);
 
+/// Where there is room for one aggregate, each transact holds it as long as it may. So do they all, one after the other.
+const BRISK_HOLD: Duration = Duration::from_millis(50);
+
 /// Small bounds: what is rare in a service is common here.
 fn config(random: &mut Random) -> Config {
     let mut millis = |choices: &[u64]| Duration::from_millis(random.pick(choices));
@@ -156,6 +164,7 @@ fn config(random: &mut Random) -> Config {
     let (handler_timeout, recovery_timeout) = (millis(&[5, 100, 10_000]), millis(&[20, 1_000, 60_000]));
     let (idle_timeout, quarantine_min) = (millis(&[1, 20, 1_000, 60_000]), millis(&[1, 50, 1_000]));
     let crash_window = millis(&[10, 60_000]);
+    let transact_hold_max = millis(&[1, 50, 2_000, 2_000]);
     let admitted_per_aggregate_max = random.pick(&[2, 8, 64, 4_096]);
     Config {
         deadline,
@@ -165,6 +174,7 @@ fn config(random: &mut Random) -> Config {
         quarantine_min,
         quarantine_max: quarantine_min * 8,
         crash_window,
+        transact_hold_max,
         crashes_max: random.pick(&[1, 3, u32::MAX]),
         recoveries_max: random.pick(&[1, 2, 32]),
         resident_max: random.pick(&[1, 2, 3, 100]),

@@ -32,6 +32,12 @@ pub struct Report {
     pub repeats: u64,
     /// Of these, answered with what had come of the first one.
     pub remembered: u64,
+    /// Decisions that ask for claims.
+    pub claiming: u64,
+    /// Transacts that were asked.
+    pub transacts: u64,
+    /// Of these, decided by all participants, and stored.
+    pub transacted: u64,
     /// Appends, openings and reads that failed.
     pub faults: u64,
     /// Instances brought back.
@@ -57,6 +63,9 @@ impl Report {
             keyed: 0,
             repeats: 0,
             remembered: 0,
+            claiming: 0,
+            transacts: 0,
+            transacted: 0,
             faults: 0,
             activations: 0,
             passivations: 0,
@@ -68,6 +77,7 @@ impl Report {
     pub(crate) fn count(&mut self, counts: Counts) {
         (self.handled, self.panics, self.left) = (counts.handled, counts.panics, counts.left);
         (self.keyed, self.repeats, self.remembered) = (counts.keyed, counts.repeats, counts.remembered);
+        (self.claiming, self.transacts, self.transacted) = (counts.claiming, counts.transacts, counts.transacted);
     }
 
     /// Commands and reads that were asked.
@@ -123,6 +133,12 @@ pub struct Summary {
     pub panics: u64,
     /// Callers that went away.
     pub left: u64,
+    /// Decisions that ask for claims.
+    pub claiming: u64,
+    /// Transacts that were asked.
+    pub transacts: u64,
+    /// Of these, decided by all participants, and stored.
+    pub transacted: u64,
     /// Appends, openings and reads that failed.
     pub faults: u64,
     /// Instances let go.
@@ -152,6 +168,9 @@ impl Summary {
         self.keyed += report.keyed;
         self.repeats += report.repeats;
         self.remembered += report.remembered;
+        self.claiming += report.claiming;
+        self.transacts += report.transacts;
+        self.transacted += report.transacted;
         self.lives += report.lives;
         self.kills += report.kills;
         self.panics += report.panics;
@@ -169,6 +188,9 @@ impl Summary {
         self.keyed += other.keyed;
         self.repeats += other.repeats;
         self.remembered += other.remembered;
+        self.claiming += other.claiming;
+        self.transacts += other.transacts;
+        self.transacted += other.transacted;
         self.lives += other.lives;
         self.kills += other.kills;
         self.panics += other.panics;
@@ -193,6 +215,9 @@ impl fmt::Display for Summary {
         writeln!(f, "  with a key   {:>14}", grouped(self.keyed))?;
         writeln!(f, "    again      {:>14}", grouped(self.repeats))?;
         writeln!(f, "    remembered {:>14}", grouped(self.remembered))?;
+        writeln!(f, "  with claims  {:>14}", grouped(self.claiming))?;
+        writeln!(f, "transacts      {:>14}", grouped(self.transacts))?;
+        writeln!(f, "  stored       {:>14}", grouped(self.transacted))?;
         writeln!(f, "lives          {:>14}", grouped(self.lives))?;
         writeln!(f, "  killed       {:>14}", grouped(self.kills))?;
         writeln!(f, "faults         {:>14}", grouped(self.faults))?;

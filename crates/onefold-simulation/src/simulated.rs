@@ -184,7 +184,7 @@ impl<A: Aggregate> Handle<Order<A>> for Simulated<A> {
             }
         };
         let count = events.len() as u64;
-        running.decided(count);
+        running.decided(count, !claims.is_empty());
         if let Some(stage) = twist.panic {
             self.armed.store(stage as u8 + 1, Ordering::Relaxed);
         }

@@ -40,6 +40,14 @@ pub enum Violation {
         /// What is wrong.
         reason: String,
     },
+    /// Of what several aggregates decided together one part is stored and another is not.
+    #[error("P5: asked together: {operations:?}: {reason}")]
+    NotTogether {
+        /// The participants.
+        operations: Vec<OperationId>,
+        /// What is wrong.
+        reason: String,
+    },
     /// Two commands ran on one instance at the same time.
     #[error("P4: {stream}: operation {second} was begun while {first} was running")]
     TwoAtOnce {

@@ -4,7 +4,9 @@
 //! handler begins and how it ends. What can only be judged at the end is kept: the history, and the states that were seen.
 
 mod keys;
+mod known;
 mod running;
+mod together;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use crate::journal::{SimulatedDisk, SimulatedJournal};
 use crate::violation::Violation;
 
 pub(crate) use self::keys::{Intent, Keyed};
+pub(crate) use self::known::Known;
 pub(crate) use self::running::Running;
 pub use onefold_testkit::history::OperationId;
 
@@ -37,6 +40,7 @@ struct State {
     violation: Option<Violation>,
     counts: Counts,
     intents: keys::Intents,
+    groups: together::Groups,
     life: Option<Life>,
 }
 
@@ -73,6 +77,12 @@ pub(crate) struct Counts {
     pub(crate) repeats: u64,
     /// Of these, told what had come of it before.
     pub(crate) remembered: u64,
+    /// Decisions that ask for claims.
+    pub(crate) claiming: u64,
+    /// Transacts that were asked.
+    pub(crate) transacts: u64,
+    /// Of these, decided by all, and stored.
+    pub(crate) transacted: u64,
 }
 
 /// What a client asks for.
@@ -108,11 +118,25 @@ struct Operation {
     decided: Option<u64>,
     /// Its handler said no.
     rejected: bool,
+    /// Its handler asked for claims.
+    claims: bool,
+    /// Which transact it takes part in.
+    group: Option<usize>,
     /// Whether the outcome of its key was durable when it was asked for.
     settled: bool,
     over: Over,
     /// A state that its caller was shown.
     shown: Option<(StreamVersion, u64)>,
+}
+
+impl Operation {
+    /// Whether there is something of it to store: a rejection, too, if it is to be remembered; and a reply without events.
+    fn stores(&self) -> bool {
+        let keyed = self.asked.keyed.as_ref();
+        self.decided.is_some_and(|events| {
+            events > 0 || self.claims || keyed.is_some_and(|keyed| keyed.remembers || !self.rejected)
+        })
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -201,9 +225,19 @@ impl Witness {
         state.note(&[1, id.get()]);
         state.counts.keyed += u64::from(asked.keyed.is_some());
         let (invocation, began) = (Some(invocation), Instant::now());
-        let (started, decided, rejected, over, shown) = (None, None, false, Over::No, None);
-        let operation = Operation { asked, invocation, began, started, decided, rejected, settled, over, shown };
-        state.operations.push(operation);
+        state.operations.push(Operation {
+            asked,
+            invocation,
+            began,
+            started: None,
+            decided: None,
+            rejected: false,
+            claims: false,
+            group: None,
+            settled,
+            over: Over::No,
+            shown: None,
+        });
         id
     }
 
@@ -301,44 +335,6 @@ impl Witness {
         }
     }
 
-    /// What is known about an operation when it is answered.
-    pub(crate) fn known(&self, id: OperationId) -> Known {
-        let mut state = self.state.lock();
-        let life = state.life.as_ref();
-        let (ending, runtimes, panics) = life.map_or((true, 1, 0), |life| (life.ending, life.runtimes, life.panics));
-        let handler_timeout = life.map_or(Duration::MAX, |life| life.handler_timeout);
-        let deadline = life.map_or(Duration::MAX, |life| life.deadline);
-        let (brisk, ended) = life.map_or((false, None), |life| (life.brisk, life.ended));
-        let journal = life.map(|life| life.journal.clone());
-        let operation = state.operation(id);
-        let stream = operation.asked.stream.clone();
-        let faults = journal.as_ref().map(SimulatedJournal::faults).unwrap_or_default();
-        Known {
-            started: operation.started.map(|started| (started.version, started.digest)),
-            decided: operation.decided,
-            // A rejection, too, if it is to be remembered; and a reply without events.
-            stores: operation.decided.is_some_and(|events| {
-                let keyed = operation.asked.keyed.as_ref();
-                events > 0 || keyed.is_some_and(|keyed| keyed.remembers || !operation.rejected)
-            }),
-            keyed: operation.asked.keyed.clone(),
-            panics: operation.asked.panics,
-            expected: operation.asked.expected,
-            deadline_passed: operation.began.elapsed() >= operation.asked.deadline.unwrap_or(deadline),
-            handler_timed_out: operation.started.is_some_and(|started| started.at.elapsed() >= handler_timeout),
-            stream_failed: journal.and_then(|journal| journal.failed_at(&stream)) >= Some(operation.began),
-            has_no_reason_to_wait: (brisk && operation.asked.deadline.is_none())
-                || (operation.started.is_none()
-                    && !operation.asked.may_be_answered_unrun()
-                    && ended.is_some_and(|ended| ended.elapsed() > LATE)),
-            somebody_panicked: panics > 0,
-            faults,
-            ending,
-            runtimes,
-            stream,
-        }
-    }
-
     /// The operations whose callers still wait; at most ten.
     pub(crate) fn unanswered(&self) -> Vec<OperationId> {
         let state = self.state.lock();
@@ -365,33 +361,5 @@ impl Witness {
 
     fn stream(&self, id: OperationId) -> StreamId {
         self.state.lock().operation(id).asked.stream.clone()
-    }
-}
-
-/// See [`Witness::known`].
-pub(crate) struct Known {
-    pub(crate) stream: StreamId,
-    pub(crate) started: Option<(StreamVersion, u64)>,
-    pub(crate) decided: Option<u64>,
-    /// Whether there is something of it to store.
-    pub(crate) stores: bool,
-    pub(crate) keyed: Option<Keyed>,
-    pub(crate) panics: bool,
-    pub(crate) expected: ExpectedVersion,
-    pub(crate) deadline_passed: bool,
-    pub(crate) handler_timed_out: bool,
-    /// An append of the stream was told that it failed, since the operation began.
-    pub(crate) stream_failed: bool,
-    pub(crate) has_no_reason_to_wait: bool,
-    pub(crate) somebody_panicked: bool,
-    pub(crate) faults: crate::journal::Faults,
-    pub(crate) ending: bool,
-    pub(crate) runtimes: usize,
-}
-
-impl Known {
-    /// Whether its answer can only be what had come of its key before: its handler did not run.
-    pub(crate) fn is_repeated(&self) -> bool {
-        self.keyed.is_some() && self.started.is_none()
     }
 }

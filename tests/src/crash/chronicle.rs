@@ -4,10 +4,11 @@
 use std::convert::Infallible;
 use std::ops::RangeInclusive;
 
-use onefold::{Aggregate, Context, Decision, Event, Handle};
+use onefold::{Aggregate, Context, Decision, Event, Handle, StreamId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::random::{Random, mix};
+use super::transcript::{NAMESPACE, Share, Step};
 
 /// Bytes of an event's payload beside the filler, at most: number 9, place 3, count 3, length 5.
 const FIXED_BYTES: u64 = 20;
@@ -19,6 +20,8 @@ pub struct Chronicle {
     pub version: u64,
     /// A digest of all of them.
     pub digest: u64,
+    /// What it got from others, less what it gave.
+    pub balance: i64,
 }
 
 /// What happens to it.
@@ -27,6 +30,27 @@ pub struct Chronicle {
 pub enum ChronicleEvent {
     /// Something was written down.
     Written(Entry),
+    /// The same, and something was given to another aggregate, or got from one.
+    Moved(Movement),
+}
+
+/// An event by which something goes from one aggregate to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Movement {
+    /// The event.
+    pub entry: Entry,
+    /// What it gets; less than nothing: what it gives.
+    pub amount: i64,
+}
+
+impl ChronicleEvent {
+    /// What is written down, and what is got.
+    pub fn content(self) -> (Entry, i64) {
+        match self {
+            ChronicleEvent::Written(entry) => (entry, 0),
+            ChronicleEvent::Moved(Movement { entry, amount }) => (entry, amount),
+        }
+    }
 }
 
 /// One event of a command.
@@ -51,6 +75,27 @@ pub struct Write {
     pub count: u16,
     /// Bytes of an event.
     pub event_bytes: RangeInclusive<u64>,
+}
+
+/// One aggregate's share of a command: writes down its entries, and changes a claim.
+#[derive(Clone, Debug, Serialize)]
+pub struct Act {
+    number: u64,
+    /// The place of its first event among the command's, how many it has, and how many the command has.
+    first: u16,
+    count: u16,
+    of: u16,
+    amount: i64,
+    step: Option<Step>,
+    event_bytes: RangeInclusive<u64>,
+}
+
+impl Act {
+    /// The share of command `number` whose first event has the place `first` of `of`.
+    pub fn new(number: u64, share: &Share, first: u16, of: u16, event_bytes: RangeInclusive<u64>) -> Self {
+        let Share { events, amount, step, .. } = share.clone();
+        Act { number, first, count: events, of, amount, step, event_bytes }
+    }
 }
 
 impl Write {
@@ -93,6 +138,13 @@ fn filler(number: u64, place: u16, length: usize) -> String {
 }
 
 impl Chronicle {
+    /// One more event.
+    pub fn note(&mut self, number: u64, place: u16, amount: i64) {
+        self.version += 1;
+        self.digest = Chronicle::digest_after(self.digest, number, place);
+        self.balance = self.balance.wrapping_add(amount);
+    }
+
     /// The digest after one more event.
     pub fn digest_after(digest: u64, number: u64, place: u16) -> u64 {
         mix(digest ^ mix(number)).wrapping_add(u64::from(place))
@@ -106,9 +158,11 @@ impl Aggregate for Chronicle {
     type Services = ();
 
     fn apply(&mut self, event: &ChronicleEvent) {
-        let ChronicleEvent::Written(entry) = event;
-        self.version += 1;
-        self.digest = Chronicle::digest_after(self.digest, entry.number, entry.place);
+        let (entry, amount) = match event {
+            ChronicleEvent::Written(entry) => (entry, 0),
+            ChronicleEvent::Moved(Movement { entry, amount }) => (entry, *amount),
+        };
+        self.note(entry.number, entry.place, amount);
     }
 }
 
@@ -121,6 +175,36 @@ impl Handle<Write> for Chronicle {
         let events = (0..write.count).map(|place| ChronicleEvent::Written(entry(place)));
         Ok(self.emit_all(events).reply(|chronicle| chronicle.version))
     }
+}
+
+impl Handle<Act> for Chronicle {
+    /// The version after the events.
+    type Reply = u64;
+
+    async fn handle(&self, act: Act, _: &Context<Self>) -> Result<Decision<Self, u64>, Infallible> {
+        let Act { number, first, count, of, amount, step, event_bytes } = act;
+        let events = (first..first + count).map(|place| {
+            let entry = Entry::new(number, place, of, &event_bytes);
+            match amount {
+                amount if amount != 0 && place == first => ChronicleEvent::Moved(Movement { entry, amount }),
+                _ => ChronicleEvent::Written(entry),
+            }
+        });
+        let decision = self.emit_all(events).reply(|chronicle: &Chronicle| chronicle.version);
+        Ok(match step {
+            None => decision,
+            Some(Step::Take(claim)) => decision.claim(NAMESPACE, claim),
+            Some(Step::Hold(claim, until)) => decision.hold(NAMESPACE, claim, Timestamp::from_micros(until)),
+            Some(Step::Confirm(claim)) => decision.confirm(NAMESPACE, claim),
+            Some(Step::Release(claim)) => decision.release(NAMESPACE, claim),
+            Some(Step::Move(claim, to)) => decision.move_claim(NAMESPACE, claim, stream(to)),
+        })
+    }
+}
+
+/// The stream of the aggregate `id`, which is one of the load's own making.
+fn stream(id: String) -> StreamId {
+    StreamId::new(Chronicle::TYPE, id).expect("the load's ids are valid")
 }
 
 #[cfg(test)]

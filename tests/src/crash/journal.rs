@@ -33,8 +33,8 @@ impl JournalKind {
         }
     }
 
-    /// Whether its commits can carry what is remembered of commands with idempotency keys.
-    pub fn remembers_keys(self) -> bool {
+    /// Whether its commits can carry more than the events of one aggregate: idempotency keys, claims, other aggregates' events.
+    pub fn carries_extras(self) -> bool {
         self == JournalKind::Sled
     }
 }

@@ -4,6 +4,7 @@
 //! show what there is. Each may have been killed at any moment.
 
 mod finding;
+mod holders;
 mod reading;
 mod repeating;
 
@@ -12,15 +13,15 @@ use std::collections::{BTreeMap, HashMap};
 pub use finding::{Finding, FindingKind};
 
 use self::reading::Reading;
-use super::transcript::{Line, WrongKind};
+use super::transcript::{Holding, Line, Request, WrongKind};
 
 /// What a command's sender knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
     /// Nothing: the process died first; or that it is perhaps stored.
     Open,
-    /// Stored; the aggregate is at this version.
-    Stored { version: u64 },
+    /// Stored; its aggregates are at these versions.
+    Stored { versions: Vec<u64> },
     /// Surely not stored.
     Refused,
 }
@@ -28,10 +29,7 @@ enum Answer {
 /// A command that was sent.
 #[derive(Clone, Debug)]
 struct Attempt {
-    stream: String,
-    events: u16,
-    /// Whether it has an idempotency key.
-    keyed: bool,
+    request: Request,
     answer: Answer,
     /// It was sent before, and perhaps stored: a refusal of the repeat says nothing about that.
     is_doubtful: bool,
@@ -61,6 +59,8 @@ pub struct Ledger {
     readings: u32,
     /// What reads showed and no reading has confirmed yet.
     shown: Vec<Shown>,
+    /// Who was seen to hold a claim, not confirmed yet.
+    seen: Vec<Holding>,
     tally: Tally,
 }
 
@@ -77,6 +77,12 @@ pub struct Tally {
     pub repeated_later: u64,
     /// Acknowledgements: how often a command was answered as stored, repeats included.
     pub acknowledged: u64,
+    /// Commands acknowledged that took a claim, or held one for a while.
+    pub claims_taken: u64,
+    /// Commands acknowledged that confirmed, released or moved a claim.
+    pub claims_changed: u64,
+    /// Commands acknowledged that several aggregates decided on together.
+    pub transacts: u64,
     /// Commands answered: surely not stored.
     pub refused: u64,
     /// Commands answered: perhaps stored.
@@ -100,12 +106,33 @@ impl Tally {
         self.repeated += other.repeated;
         self.repeated_later += other.repeated_later;
         self.acknowledged += acknowledged;
+        self.claims_taken += other.claims_taken;
+        self.claims_changed += other.claims_changed;
+        self.transacts += other.transacts;
         self.refused += refused;
         self.unknown += unknown;
         self.shown += shown;
         self.commits += commits;
         self.events += events;
         self.unanswered += unanswered;
+    }
+
+    /// A command was acknowledged for the first time.
+    fn stored(&mut self, request: &Request) {
+        self.transacts += u64::from(request.shares.len() > 1);
+        for step in request.shares.iter().filter_map(|share| share.step.as_ref()) {
+            self.claims_taken += u64::from(step.takes());
+            self.claims_changed += u64::from(!step.takes());
+        }
+    }
+
+    /// What was acknowledged beside plain commands, for a table.
+    pub fn extras(&self) -> [(&'static str, u64); 3] {
+        [
+            ("claims taken", self.claims_taken),
+            ("claims confirmed, released, moved", self.claims_changed),
+            ("decisions of several aggregates", self.transacts),
+        ]
     }
 }
 
@@ -116,28 +143,27 @@ impl Ledger {
         self.loads += 1;
         for line in lines {
             match line {
-                Line::Attempt { number, stream, events, keyed } => {
+                Line::Attempt(request) => {
                     let attempt = Attempt {
-                        stream: stream.clone(),
-                        events: *events,
-                        keyed: *keyed,
+                        request: request.clone(),
                         answer: Answer::Open,
                         is_doubtful: false,
                         load: self.loads,
                         readings_before: self.readings,
                     };
-                    self.attempts.insert(*number, attempt);
+                    self.attempts.insert(request.number, attempt);
                     self.tally.attempted += 1;
-                    self.tally.keyed += u64::from(*keyed);
+                    self.tally.keyed += u64::from(request.keyed);
                 }
                 Line::Again { number } => self.again(*number),
-                Line::Stored { number, version } => findings.extend(self.stored(*number, *version)),
+                Line::Stored { number, versions } => findings.extend(self.stored(*number, versions)),
                 Line::Refused { number, .. } => self.refused(*number),
                 Line::Wrong { kind: WrongKind::Repeat, what } => {
                     findings.push(Finding::new(FindingKind::Repeated, what));
                 }
                 Line::Unknown { .. } => self.tally.unknown += 1,
                 Line::Shown { .. } => self.note_shown(line),
+                Line::Holds(holding) => self.seen.push(holding.clone()),
                 Line::Panicked { what } => findings.push(Finding::new(FindingKind::Panicked, what)),
                 Line::Failed { error } => findings.push(Finding::new(FindingKind::NotOpened, error)),
                 _ => {}
@@ -159,15 +185,20 @@ impl Ledger {
         for line in lines {
             reading.line(line);
         }
-        let Reading { mut findings, commits, numbers, streams, shown, is_complete, .. } = reading;
+        let Reading { mut findings, commits, numbers, streams, shown, holders, listed, is_complete, .. } = reading;
         self.shown.extend(shown);
         if is_complete {
             findings.extend(self.missing(&commits, &numbers));
             findings.extend(self.vanished_states(&streams));
+            findings.extend(holders.compare(&listed));
+            for seen in self.seen.drain(..).filter(|seen| !holders.was_given(seen)) {
+                findings
+                    .push(Finding::new(FindingKind::Vanished, format!("a look found {seen}, and no commit says so")));
+            }
             self.readings += 1;
             self.tally.commits = commits.len() as u64;
             self.tally.events = streams.values().map(|digests| digests.len() as u64).sum();
-            let open = |number: &&u64| self.attempts.get(number).is_some_and(|attempt| attempt.answer == Answer::Open);
+            let open = |number: &&u64| self.attempts.get(*number).is_some_and(|attempt| attempt.answer == Answer::Open);
             self.tally.unanswered = commits.iter().filter(open).count() as u64;
             self.shown.clear();
         }
@@ -186,11 +217,11 @@ impl Ledger {
             findings.push(Finding::new(FindingKind::Vanished, what));
         }
         for (number, attempt) in &self.attempts {
-            if let Answer::Stored { version } = attempt.answer
+            if let Answer::Stored { versions } = &attempt.answer
                 && !numbers.contains_key(number)
             {
-                let stream = &attempt.stream;
-                let what = format!("command {number} to {stream} was answered as stored, at version {version}");
+                let request = &attempt.request;
+                let what = format!("command {request} was answered as stored, at version {versions:?}");
                 findings.push(Finding::new(FindingKind::Lost, what));
             }
         }

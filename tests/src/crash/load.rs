@@ -3,31 +3,31 @@
 //! IMPORTANT: an attempt's line is written before its command is sent, and an answer's only after the answer. So whatever
 //! the journal holds was announced, and whatever was acknowledged must be in the journal.
 
+mod client;
+
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use onefold::journal::Journal;
-use onefold::{Aggregates, Config, Error, Runtime};
+use onefold::{Config, Runtime};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use super::chronicle::{Chronicle, Write};
+use self::client::{Client, Shared};
+use super::chronicle::Chronicle;
 use super::journal::JournalOptions;
 use super::process;
 use super::random::Random;
-use super::transcript::{self, Line, Recorder, WrongKind};
+use super::transcript::{self, Line, Recorder, Request};
 
 /// How long the runtime may take to end when it is told to.
 const SHUTDOWN: Duration = Duration::from_secs(60);
-
-/// How long a client waits after it was refused.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// How long keys are remembered: longer than any attack takes.
 const RETENTION: Duration = Duration::from_secs(30 * 86_400);
@@ -162,15 +162,17 @@ async fn drive(
         ..Config::default()
     };
     let runtime = Runtime::builder(journal).config(config).aggregate::<Chronicle>(()).start().await?;
+    let runtime = Arc::new(runtime);
     let shared = Arc::new(Shared {
         chronicles: runtime.aggregates()?,
+        runtime: Arc::clone(&runtime),
         recorder,
         stop,
         numbers: AtomicU64::new(u64::from(options.run) << RUN_BITS),
         load: options.load.clone(),
         run: options.run,
-        keys: options.journal.journal.remembers_keys(),
-        again: Mutex::new(again.into_iter().filter_map(Command::announced).collect()),
+        carries_extras: options.journal.journal.carries_extras(),
+        again: Mutex::new(again.into_iter().filter_map(announced).collect()),
     });
     let mut clients = JoinSet::new();
     for client in 0..options.load.clients {
@@ -184,152 +186,9 @@ async fn drive(
     Ok(())
 }
 
-/// What all clients use.
-struct Shared {
-    chronicles: Aggregates<Chronicle>,
-    recorder: Recorder,
-    stop: Arc<AtomicBool>,
-    numbers: AtomicU64,
-    load: LoadOptions,
-    run: u32,
-    /// Whether the journal remembers idempotency keys.
-    keys: bool,
-    /// What an earlier process was sent, and nobody knows what became of it; and some that is known.
-    again: Mutex<Vec<Command>>,
-}
-
-/// A command, which is the same each time it is sent.
-#[derive(Clone, Debug)]
-struct Command {
-    number: u64,
-    stream: String,
-    events: u16,
-    keyed: bool,
-}
-
-impl Command {
-    fn announced(line: Line) -> Option<Self> {
-        match line {
-            Line::Attempt { number, stream, events, keyed } => Some(Command { number, stream, events, keyed }),
-            _ => None,
-        }
-    }
-}
-
-/// What a client heard of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heard {
-    Stored,
-    Refused,
-    Unknown,
-    /// It went away before the answer.
-    Nothing,
-}
-
-struct Client {
-    shared: Arc<Shared>,
-    client: u32,
-    random: Random,
-}
-
-impl Client {
-    async fn run(mut self) {
-        loop {
-            let next = self.shared.again.lock().pop();
-            let Some(command) = next else { break };
-            if self.shared.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            self.send_again(&command).await;
-        }
-        while !self.shared.stop.load(Ordering::Relaxed) {
-            let stream = self.stream();
-            let answered = if self.random.one_in(8) { self.read(stream).await } else { self.write(stream).await };
-            if !answered {
-                tokio::time::sleep(PAUSE).await;
-            }
-            if self.shared.load.pause_ms > 0 {
-                tokio::time::sleep(Duration::from_millis(self.shared.load.pause_ms)).await;
-            }
-        }
-    }
-
-    /// Mostly an aggregate of its own, sometimes one that all use, sometimes one that was never used before.
-    fn stream(&mut self) -> String {
-        let (run, client) = (self.shared.run, self.client);
-        match self.random.below(16) {
-            0..4 => format!("shared-{}", self.random.below(16)),
-            4 => format!("new-{run}-{client}-{}", self.random.below(1 << 16)),
-            _ => format!("own-{client}-{}", self.random.below(4)),
-        }
-    }
-
-    /// One commit; says whether it was stored.
-    async fn write(&mut self, stream: String) -> bool {
-        let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        let events = match self.random.below(8) {
-            0 => 2 + self.random.below(2),
-            1 => 2 + self.random.below(7),
-            _ => 1,
-        };
-        let keyed = self.shared.keys && self.random.one_in(3);
-        let command = Command { number, stream, events: u16::try_from(events).unwrap_or(1), keyed };
-        let Command { stream, events, .. } = command.clone();
-        self.shared.recorder.say(&Line::Attempt { number, stream, events, keyed });
-        if !keyed {
-            return self.send(&command).await == Heard::Stored;
-        }
-        let heard = match self.random.one_in(16) {
-            true => {
-                let patience = Duration::from_micros(self.random.below(5_000));
-                let sent = tokio::time::timeout(patience, self.send(&command)).await;
-                sent.unwrap_or(Heard::Nothing)
-            }
-            false => self.send(&command).await,
-        };
-        match heard {
-            Heard::Unknown | Heard::Nothing => self.send_again(&command).await == Heard::Stored,
-            Heard::Stored if self.random.one_in(16) => self.send_again(&command).await == Heard::Stored,
-            heard => heard == Heard::Stored,
-        }
-    }
-
-    async fn send_again(&self, command: &Command) -> Heard {
-        self.shared.recorder.say(&Line::Again { number: command.number });
-        self.send(command).await
-    }
-
-    /// Sends a command that was announced, and says what was heard.
-    async fn send(&self, command: &Command) -> Heard {
-        let Shared { chronicles, recorder, load, .. } = &*self.shared;
-        let Command { number, stream, events, keyed } = command.clone();
-        let EventBytes(event_bytes) = load.event_bytes.clone();
-        let ask = chronicles.ask(&stream, Write { number, count: events, event_bytes });
-        let answer = if keyed { ask.idempotency_key(Write::key(number)).await } else { ask.await };
-        let (heard, line) = match answer {
-            Ok(version) => (Heard::Stored, Line::Stored { number, version }),
-            Err(error @ Error::OutcomeUnknown(_)) => {
-                (Heard::Unknown, Line::Unknown { number, error: error.to_string() })
-            }
-            Err(error @ (Error::KeyReused { .. } | Error::AlreadyDone(_))) => {
-                let what = format!("command {number}: {error}");
-                (Heard::Refused, Line::Wrong { kind: WrongKind::Repeat, what })
-            }
-            Err(error) => (Heard::Refused, Line::Refused { number, error: error.to_string() }),
-        };
-        recorder.say(&line);
-        heard
-    }
-
-    /// One look; says whether it was answered.
-    async fn read(&mut self, stream: String) -> bool {
-        let Shared { chronicles, recorder, .. } = &*self.shared;
-        match chronicles.read(&stream, |chronicle| *chronicle).await {
-            Ok(Chronicle { version, digest }) => {
-                recorder.say(&Line::Shown { stream, version, digest });
-                true
-            }
-            Err(_) => false,
-        }
+fn announced(line: Line) -> Option<Request> {
+    match line {
+        Line::Attempt(request) => Some(request),
+        _ => None,
     }
 }

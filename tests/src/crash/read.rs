@@ -1,6 +1,9 @@
 //! `crash read`: opens a directory and reads everything in it, three ways, because any of them could be wrong alone: the
 //! whole log in order, each stream by itself, and a sample of aggregates brought back by the runtime.
 
+mod claims;
+mod line;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -10,12 +13,12 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 use futures_util::TryStreamExt as _;
-use onefold::journal::{FeedItem, Journal, RecordedCommit, RecordedPart, StreamPage};
-use onefold::{Aggregate as _, Aggregates, Checkpoint, CommitNumber, Runtime, StreamId, StreamVersion};
+use onefold::journal::{FeedItem, Journal, StreamPage};
+use onefold::{Aggregate as _, Aggregates, Checkpoint, Runtime, StreamId, StreamVersion};
 
-use super::chronicle::{Chronicle, ChronicleEvent, Entry, Write};
+use super::chronicle::Chronicle;
 use super::journal::JournalOptions;
-use super::transcript::{CommitLine, Line, Recorder, WrongKind};
+use super::transcript::{Line, Recorder, WrongKind};
 use super::{load, process};
 
 /// Aggregates that the runtime brings back, at most.
@@ -81,6 +84,7 @@ async fn read(journal: &Arc<dyn Journal>, recorder: &Recorder, leave: bool) -> a
     let reader = Reader { journal: Arc::clone(journal), recorder: recorder.clone() };
     let streams = reader.feed().await?;
     reader.listing(&streams).await?;
+    reader.claims().await?;
     for (stream, state) in &streams {
         reader.stream(stream, *state).await?;
     }
@@ -103,12 +107,16 @@ impl Reader {
         let mut last = (0, 0);
         while let Some(item) = feed.try_next().await? {
             let FeedItem::Commit(commit) = item else { anyhow::bail!("the feed tells of a removal") };
-            if let Some((stream, line)) = self.line(&commit) {
-                let state = streams.entry(stream.clone()).or_default();
-                for place in 0..line.events {
-                    apply(state, line.number, place);
+            if let Some(line) = self.line(&commit) {
+                for (stream, part) in &commit.parts {
+                    let entries = line::entries(part).unwrap_or_default();
+                    // Who never had an event is not listed.
+                    if !entries.is_empty() {
+                        let state = streams.entry(stream.clone()).or_default();
+                        entries.iter().for_each(|(entry, amount)| state.note(entry.number, entry.place, *amount));
+                    }
                 }
-                last = (line.commit, line.position + u64::from(line.events) - 1);
+                last = (line.commit, line.position + line.events() - 1);
                 self.recorder.say(&Line::Commit(line));
             }
         }
@@ -117,59 +125,6 @@ impl Reader {
             self.wrong(WrongKind::Differs, format!("the feed ends at {last:?}, the journal says {durable:?}"));
         }
         Ok(streams)
-    }
-
-    /// What a commit holds, if it can be made out. Commands of the load concern one stream each.
-    fn line<'a>(&self, commit: &'a RecordedCommit) -> Option<(&'a StreamId, CommitLine)> {
-        let number = commit.number;
-        let [(stream, part)] = &*commit.parts else {
-            let parts = commit.parts.len();
-            self.wrong(WrongKind::Torn, format!("commit {number} has {parts} parts"));
-            return None;
-        };
-        let Some(entries) = entries(part) else {
-            self.wrong(WrongKind::Content, format!("commit {number} of {stream} does not decode"));
-            return None;
-        };
-        let Some(first) = entries.first() else {
-            self.wrong(WrongKind::Torn, format!("commit {number} of {stream} is empty"));
-            return None;
-        };
-        let in_place = |(place, entry): (usize, &Entry)| {
-            entry.number == first.number && usize::from(entry.place) == place && entry.count == first.count
-        };
-        if !entries.iter().enumerate().all(in_place) || usize::from(first.count) != entries.len() {
-            let (command, count, there) = (first.number, first.count, entries.len());
-            let what = format!("commit {number}: command {command} has {count} events, {there} are there");
-            self.wrong(WrongKind::Torn, what);
-        }
-        if let Some(entry) = entries.iter().find(|entry| !entry.is_genuine()) {
-            let what = format!("commit {number}: event {} of command {} is not as written", entry.place, entry.number);
-            self.wrong(WrongKind::Content, what);
-        }
-        let line = CommitLine {
-            commit: number.get(),
-            position: part.first_position.get(),
-            stream: stream.aggregate_id().to_owned(),
-            version: part.first_version.get(),
-            number: first.number,
-            events: u16::try_from(entries.len()).unwrap_or(u16::MAX),
-            keyed: self.remembers_key(number, part, first.number),
-        };
-        Some((stream, line))
-    }
-
-    /// Whether a commit remembers the key of its command. Another's is wrong.
-    fn remembers_key(&self, commit: CommitNumber, part: &RecordedPart, command: u64) -> bool {
-        let Some(extras) = part.extras() else {
-            self.wrong(WrongKind::Content, format!("commit {commit}: its extras do not decode"));
-            return false;
-        };
-        let is_its_own = extras.key.as_ref().map(|record| record.key.as_str() == Write::key(command));
-        if is_its_own == Some(false) {
-            self.wrong(WrongKind::Content, format!("commit {commit} of command {command} remembers another key"));
-        }
-        is_its_own == Some(true)
     }
 
     /// The streams there are, by their listing.
@@ -196,10 +151,10 @@ impl Reader {
         while let Some(chunk) = chunks.try_next().await? {
             for part in chunk.parts {
                 is_whole &= part.first_version.get() == state.version + 1;
-                let entries = entries(&part);
-                is_whole &= entries.as_ref().is_some_and(|entries| entries.iter().all(Entry::is_genuine));
-                for entry in entries.unwrap_or_default() {
-                    apply(&mut state, entry.number, entry.place);
+                let entries = line::entries(&part);
+                is_whole &= entries.as_ref().is_some_and(|entries| entries.iter().all(|(entry, _)| entry.is_genuine()));
+                for (entry, amount) in entries.unwrap_or_default() {
+                    state.note(entry.number, entry.place, amount);
                 }
             }
         }
@@ -233,18 +188,4 @@ impl Reader {
     fn wrong(&self, kind: WrongKind, what: String) {
         self.recorder.say(&Line::Wrong { kind, what });
     }
-}
-
-fn apply(state: &mut Chronicle, number: u64, place: u16) {
-    state.version += 1;
-    state.digest = Chronicle::digest_after(state.digest, number, place);
-}
-
-/// The events of a part; `None` when one does not decode.
-fn entries(part: &RecordedPart) -> Option<Vec<Entry>> {
-    let entries = part.events().map(|frame| {
-        let ChronicleEvent::Written(entry) = frame?.decode().ok()?;
-        Some(entry)
-    });
-    entries.collect()
 }

@@ -6,20 +6,24 @@
 //! ```text
 //! opening                               the journal is about to be opened
 //! opened 1250                           it took 1,250 microseconds
-//! attempt 17 own-3-1 2                  command 17 is about to be sent to own-3-1, with 2 events
+//! attempt 17 own-3-1 2                  command 17 is about to be sent to own-3-1, with 2 events; more in command.rs
 //! attempt 18 own-3-1 2 key              the same, with an idempotency key
 //! again 18                              command 18 is about to be sent again, with the same key
-//! stored 17 40                          it was answered: stored, the aggregate is at version 40
+//! stored 17 40                          it was answered: stored, the aggregate is at version 40; of several, each one's
 //! refused 17 the journal is …           it was answered: surely not stored
 //! unknown 17 the outcome …              it was answered: perhaps stored
 //! shown own-3-1 40 8810221              a read showed this version, with this digest of the state
 //! commit 12 30 own-3-1 39 17 2          commit 12 was read: first position 30, first version 39, command 17, 2 events
 //! commit 13 32 own-3-1 41 18 2 key      the same, and it remembers the key of command 18
+//! holds seat-5 own-3-1 12 -             a look, or a reading, found that own-3-1 holds seat-5, for good, by commit 12
 //! wrong torn commit 12 has …            what was read cannot be right
 //! panicked thread 'x' …                 a thread panicked
 //! failed the journal at …               the journal could not be opened, or not be read
 //! done                                  it ended by itself, and everything went well
 //! ```
+
+mod claim;
+mod command;
 
 use std::fmt;
 use std::fs::File;
@@ -28,6 +32,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+
+pub use claim::{Fact, Holding, NAMESPACE, Step};
+pub use command::{CommitLine, Part, Request, Share};
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,16 +47,7 @@ pub enum Line {
         micros: u64,
     },
     /// A command is about to be sent.
-    Attempt {
-        /// Its number, never used twice in a directory.
-        number: u64,
-        /// The aggregate.
-        stream: String,
-        /// How many events it has.
-        events: u16,
-        /// Whether it has an idempotency key.
-        keyed: bool,
-    },
+    Attempt(Request),
     /// A command is about to be sent again, with the same key.
     Again {
         /// Its number.
@@ -59,8 +57,8 @@ pub enum Line {
     Stored {
         /// Its number.
         number: u64,
-        /// The aggregate's version after it.
-        version: u64,
+        /// The version of each of its aggregates after it.
+        versions: Vec<u64>,
     },
     /// A command was answered: surely not stored.
     Refused {
@@ -87,6 +85,8 @@ pub enum Line {
     },
     /// A commit was read.
     Commit(CommitLine),
+    /// Who holds a claim, as a look under load or a reading found it.
+    Holds(Holding),
     /// What was read cannot be right.
     Wrong {
         /// Of which kind.
@@ -108,25 +108,6 @@ pub enum Line {
     Done,
 }
 
-/// A commit as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommitLine {
-    /// Its number.
-    pub commit: u64,
-    /// The global position of its first event.
-    pub position: u64,
-    /// The aggregate.
-    pub stream: String,
-    /// The version of its first event.
-    pub version: u64,
-    /// The number of its command.
-    pub number: u64,
-    /// How many events it has.
-    pub events: u16,
-    /// Whether it remembers the command's idempotency key.
-    pub keyed: bool,
-}
-
 /// What a reader can see for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WrongKind {
@@ -145,17 +126,17 @@ impl fmt::Display for Line {
         match self {
             Line::Opening => write!(f, "opening"),
             Line::Opened { micros } => write!(f, "opened {micros}"),
-            Line::Attempt { number, stream, events, keyed } => {
-                write!(f, "attempt {number} {stream} {events}{}", key(*keyed))
-            }
+            Line::Attempt(request) => write!(f, "attempt {request}"),
             Line::Again { number } => write!(f, "again {number}"),
-            Line::Stored { number, version } => write!(f, "stored {number} {version}"),
+            Line::Stored { number, versions } => {
+                write!(f, "stored {number}")?;
+                versions.iter().try_for_each(|version| write!(f, " {version}"))
+            }
             Line::Refused { number, error } => write!(f, "refused {number} {}", OneLine(error)),
             Line::Unknown { number, error } => write!(f, "unknown {number} {}", OneLine(error)),
             Line::Shown { stream, version, digest } => write!(f, "shown {stream} {version} {digest}"),
-            Line::Commit(CommitLine { commit, position, stream, version, number, events, keyed }) => {
-                write!(f, "commit {commit} {position} {stream} {version} {number} {events}{}", key(*keyed))
-            }
+            Line::Commit(commit) => write!(f, "commit {commit}"),
+            Line::Holds(holding) => write!(f, "holds {holding}"),
             Line::Wrong { kind, what } => {
                 let kind = match kind {
                     WrongKind::Torn => "torn",
@@ -170,11 +151,6 @@ impl fmt::Display for Line {
             Line::Done => write!(f, "done"),
         }
     }
-}
-
-/// The last word of what has an idempotency key.
-fn key(keyed: bool) -> &'static str {
-    if keyed { " key" } else { "" }
 }
 
 /// Text of others, without line ends.
@@ -206,29 +182,21 @@ impl Line {
         Ok(match word {
             "opening" => Line::Opening,
             "opened" => Line::Opened { micros: next()?.parse()? },
-            "attempt" => Line::Attempt {
-                number: next()?.parse()?,
-                stream: next()?.to_owned(),
-                events: next()?.parse()?,
-                keyed: words.next() == Some("key"),
-            },
+            "attempt" => Line::Attempt(Request::parse(rest)?),
             "again" => Line::Again { number: next()?.parse()? },
-            "stored" => Line::Stored { number: next()?.parse()?, version: next()?.parse()? },
+            "stored" => {
+                let (number, version) = (next()?.parse()?, next()?.parse()?);
+                let others = words.map(str::parse).collect::<Result<Vec<_>, _>>()?;
+                Line::Stored { number, versions: std::iter::once(version).chain(others).collect() }
+            }
             "refused" | "unknown" => {
                 let (number, error) = rest.split_once(' ').context("it is too short")?;
                 let (number, error) = (number.parse()?, error.to_owned());
                 if word == "refused" { Line::Refused { number, error } } else { Line::Unknown { number, error } }
             }
             "shown" => Line::Shown { stream: next()?.to_owned(), version: next()?.parse()?, digest: next()?.parse()? },
-            "commit" => Line::Commit(CommitLine {
-                commit: next()?.parse()?,
-                position: next()?.parse()?,
-                stream: next()?.to_owned(),
-                version: next()?.parse()?,
-                number: next()?.parse()?,
-                events: next()?.parse()?,
-                keyed: words.next() == Some("key"),
-            }),
+            "commit" => Line::Commit(CommitLine::parse(rest)?),
+            "holds" => Line::Holds(rest.parse()?),
             "wrong" => {
                 let kind = match next()? {
                     "torn" => WrongKind::Torn,
@@ -298,18 +266,43 @@ mod tests {
 
     #[test]
     fn every_line_reads_back_as_it_was_written() {
-        let (number, version, stream) = (17, 40, "own-3-1".to_owned());
+        let (number, stream, claim) = (17, "own-3-1".to_owned(), "seat-5".to_owned());
+        let share = |stream: &str, events, amount, step| Share { stream: stream.to_owned(), events, amount, step };
+        let attempt = |keyed, shares| Line::Attempt(Request { number, keyed, shares });
+        let part = |first, amount, facts| Part { stream: stream.clone(), version: 39, events: 2, first, amount, facts };
+        let commit = |keyed, parts| Line::Commit(CommitLine { commit: 12, position: 30, number, keyed, parts });
         let lines = [
             Line::Opening,
             Line::Opened { micros: 1_250 },
-            Line::Attempt { number, stream: stream.clone(), events: 2, keyed: false },
-            Line::Attempt { number: 18, stream: stream.clone(), events: 2, keyed: true },
+            attempt(false, vec![share("own-3-1", 2, 0, None)]),
+            attempt(true, vec![share("own-3-1", 2, 0, None)]),
+            attempt(false, vec![share("own-3-1", 2, 0, Some(Step::Take(claim.clone())))]),
+            attempt(false, vec![share("own-3-1", 1, 0, Some(Step::Hold(claim.clone(), 7)))]),
+            attempt(false, vec![share("own-3-1", 1, 0, Some(Step::Confirm(claim.clone())))]),
+            attempt(
+                true,
+                vec![
+                    share("own-3-1", 1, -30, Some(Step::Move(claim.clone(), "b".to_owned()))),
+                    share("b", 3, 30, Some(Step::Release("seat-6".to_owned()))),
+                ],
+            ),
             Line::Again { number: 18 },
-            Line::Stored { number, version },
+            Line::Stored { number, versions: vec![40] },
+            Line::Stored { number, versions: vec![40, 8, 3] },
             Line::Refused { number, error: "too late".to_owned() },
             Line::Unknown { number, error: "who knows".to_owned() },
-            Line::Shown { stream: stream.clone(), version, digest: u64::MAX },
-            Line::Commit(CommitLine { commit: 12, position: 30, stream, version: 39, number, events: 2, keyed: true }),
+            Line::Shown { stream: stream.clone(), version: 40, digest: u64::MAX },
+            commit(true, vec![part(0, 0, vec![])]),
+            commit(false, vec![part(0, 0, vec![Fact::Expired(claim.clone(), 9), Fact::Taken(claim.clone(), None)])]),
+            commit(
+                true,
+                vec![
+                    part(0, -30, vec![Fact::Released(claim.clone())]),
+                    part(2, 30, vec![Fact::Moved(claim.clone(), "b".to_owned(), Some(8))]),
+                ],
+            ),
+            Line::Holds(Holding { claim: claim.clone(), stream: stream.clone(), since: 12, until: None }),
+            Line::Holds(Holding { claim: claim.clone(), stream: stream.clone(), since: 12, until: Some(8) }),
             Line::Wrong { kind: WrongKind::Torn, what: "commit 12 is half there".to_owned() },
             Line::Panicked { what: "thread 'x' at line 1".to_owned() },
             Line::Failed { error: "no such directory".to_owned() },

@@ -45,6 +45,7 @@ mod single_instance;
 mod starting;
 mod storm;
 mod transact;
+mod transact_held;
 mod transact_stored;
 mod versions;
 mod wall_clock;

@@ -51,8 +51,12 @@ async fn ask_again<A: Aggregate>(world: &World<A>, aggregates: &Aggregates<Simul
         let id = witness.begins(asked);
         witness.count_repeat(false);
         let answer = ask(aggregates, stream, id, command, Twist::default(), wanted.keyed.as_ref()).await;
+        let is_answer = |error: &Error<_>| {
+            let is_claim = matches!(error, Error::ClaimTaken { .. } | Error::ClaimNotHeld { .. });
+            is_claim || matches!(error, Error::Rejected(_) | Error::KeyReused { .. } | Error::AlreadyDone(_))
+        };
         if let Err(error) = &answer
-            && !matches!(error, Error::Rejected(_) | Error::KeyReused { .. } | Error::AlreadyDone(_))
+            && !is_answer(error)
         {
             let what = format!("{stream} does not answer a repeat when nothing fails any more: {error}");
             witness.object(Violation::LeftOver { what });

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use onefold::journal::RecordedCommit;
 use onefold::{Aggregate, StreamId, StreamVersion};
 use onefold_testkit::ClaimsByLog;
 use onefold_testkit::history::{Report, StoredEvent, operation_in_metadata};
@@ -22,6 +23,7 @@ pub(super) fn judge<A: Aggregate>(world: &World<A>) -> Result<Report, Violation>
         if commit.number.get() != number {
             return Err(wrong(format!("it has the number {}", commit.number)));
         }
+        check_together(world, &commit)?;
         for (stream, part) in commit.parts {
             if part.first_position.get() != position + 1 {
                 return Err(wrong(format!("position {} follows {position}", part.first_position)));
@@ -30,7 +32,7 @@ pub(super) fn judge<A: Aggregate>(world: &World<A>) -> Result<Report, Violation>
             let wrong = |reason| Violation::Claims { commit: number, reason };
             let extras = part.extras().ok_or_else(|| wrong("its extras do not parse".to_owned()))?;
             claims.note(commit.number, &stream, &extras).map_err(wrong)?;
-            let operation = operation_in_metadata(&part);
+            let operation = operation_in_metadata(&part).map(|marked| world.witness.participant(marked, &stream));
             let of_command = operation.and_then(|operation| world.witness.key_of(operation));
             keys.note(number, &stream, of_command.as_deref(), extras.key.as_ref().map(|record| record.key.as_str()))?;
             let digests = digests.entry(stream.clone()).or_insert_with(|| vec![0]);
@@ -52,6 +54,13 @@ pub(super) fn judge<A: Aggregate>(world: &World<A>) -> Result<Report, Violation>
         }
     }
     Ok(report)
+}
+
+/// A commit has what all that were asked together decided.
+fn check_together<A: Aggregate>(world: &World<A>, commit: &RecordedCommit) -> Result<(), Violation> {
+    let Some(marked) = commit.parts.first().and_then(|(_, part)| operation_in_metadata(part)) else { return Ok(()) };
+    let parts: Vec<_> = commit.parts.iter().map(|(stream, part)| (stream.clone(), part.event_count.into())).collect();
+    world.witness.check_together(marked, &parts)
 }
 
 /// The idempotency keys of the journal's commits.

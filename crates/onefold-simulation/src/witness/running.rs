@@ -35,13 +35,16 @@ impl State {
             return Err(Violation::RanTwice { stream, operation: id });
         }
         operation.started = Some(Started { at: Instant::now(), version, digest });
-        let over = operation.over != Over::No;
+        let (over, group) = (operation.over != Over::No, operation.group);
         let (waited, own_deadline) = (operation.began.elapsed(), operation.asked.deadline);
+        // A transact runs whole as soon as one of its handlers has begun.
+        let has_begun = group.is_some()
+            && self.any_together(id, |state, other| other != id && state.operation(other).started.is_some());
         let Some(life) = &mut self.life else { return Ok(()) };
         if waited >= own_deadline.unwrap_or(life.deadline) {
             return Err(Violation::RanAfterDeadline { stream, operation: id });
         }
-        if over && !life.killed {
+        if over && !has_begun && !life.killed {
             return Err(Violation::RanAfterLeaving { stream, operation: id });
         }
         let place = (runtime, stream);
@@ -63,7 +66,7 @@ impl State {
         let operation = self.operation(id);
         (operation.decided, operation.rejected) = (decided, rejected);
         let (stream, runtime) = (operation.asked.stream.clone(), operation.asked.runtime);
-        let panics = operation.asked.panics;
+        let (panics, is_alone) = (operation.asked.panics, operation.group.is_none());
         let (began, waited, own_deadline) = (operation.began, operation.began.elapsed(), operation.asked.deadline);
         let ran = operation.started.map_or(Duration::ZERO, |started| started.at.elapsed());
         let Some(life) = &mut self.life else { return Ok(()) };
@@ -73,7 +76,8 @@ impl State {
             life.panics += 1;
             self.counts.panics += 1;
         }
-        if decided.is_some() || life.ending || panicking {
+        // When one participant fails, the others' handlers need not come to their end.
+        if decided.is_some() || life.ending || panicking || !is_alone {
             return Ok(());
         }
         let timed_out = waited >= own_deadline.unwrap_or(life.deadline) || ran >= life.handler_timeout;
@@ -89,8 +93,13 @@ impl Running {
         Running { witness: witness.clone(), operation, ended: false }
     }
 
-    /// The handler decided on so many events.
-    pub(crate) fn decided(mut self, events: u64) {
+    /// The handler decided on so many events, and perhaps on claims.
+    pub(crate) fn decided(mut self, events: u64, claims: bool) {
+        if claims {
+            let mut state = self.witness.state.lock();
+            state.operation(self.operation).claims = true;
+            state.counts.claiming += 1;
+        }
         self.end(Some(events), false);
     }
 

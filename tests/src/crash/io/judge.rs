@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::crash::ledger::{Finding, FindingKind};
 use crate::crash::process::Process;
-use crate::crash::transcript::Line;
+use crate::crash::transcript::{Line, Request};
 
 /// What a poisoned journal says.
 pub(super) const POISONED: &str = "refuses writes after a failure";
@@ -19,7 +19,7 @@ impl Open {
         let mut open = HashSet::new();
         for line in lines {
             match line {
-                Line::Attempt { number, .. } | Line::Again { number } => drop(open.insert(*number)),
+                Line::Attempt(Request { number, .. }) | Line::Again { number } => drop(open.insert(*number)),
                 Line::Stored { number, .. } | Line::Refused { number, .. } | Line::Unknown { number, .. } => {
                     open.remove(number);
                 }
@@ -73,7 +73,7 @@ pub(super) fn refused_for_good(lines: &[Line]) -> Vec<Finding> {
 
 fn attempted(line: &Line) -> Option<u64> {
     match line {
-        Line::Attempt { number, .. } => Some(*number),
+        Line::Attempt(Request { number, .. }) => Some(*number),
         _ => None,
     }
 }

@@ -36,6 +36,7 @@ impl KillReport {
     /// For people.
     pub fn table(&self) -> comfy_table::Table {
         let Tally { attempted, keyed, repeated, repeated_later, acknowledged, refused, unknown, shown, .. } = self.said;
+        let [claims_taken, claims_changed, transacts] = self.said.extras().map(|(name, count)| (name, grouped(count)));
         let head = [
             ("cycles: kill, reopen, read everything", grouped(self.cycles)),
             ("directories", grouped(self.directories)),
@@ -47,6 +48,9 @@ impl KillReport {
             ("… sent again with their key", grouped(repeated)),
             ("… to another process", grouped(repeated_later)),
             ("acknowledged", grouped(acknowledged)),
+            claims_taken,
+            claims_changed,
+            transacts,
             ("answered: surely not stored", grouped(refused)),
             ("answered: perhaps stored", grouped(unknown)),
             ("states shown by reads under load", grouped(shown)),

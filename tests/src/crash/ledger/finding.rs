@@ -23,6 +23,14 @@ pub enum FindingKind {
     Repeated,
     /// A commit does not remember its command's idempotency key.
     KeyLost,
+    /// A claim was given to one aggregate while another held it.
+    TwoHolders,
+    /// A claim was taken, or changed, by a command that is stored, and is not.
+    ClaimLost,
+    /// A claim's holder is another than the commits say, or a commit changes what it cannot.
+    ClaimWrong,
+    /// What went from one aggregate to another became more or less on the way.
+    Unbalanced,
     /// Content that was not written like this, or two ways of reading that differ.
     Wrong,
     /// The directory does not open, or cannot be read.
@@ -35,7 +43,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All, in the order of tables.
-    pub const ALL: [FindingKind; 13] = [
+    pub const ALL: [FindingKind; 17] = [
         FindingKind::Lost,
         FindingKind::Doubled,
         FindingKind::Gapped,
@@ -45,6 +53,10 @@ impl FindingKind {
         FindingKind::StoredThough,
         FindingKind::Repeated,
         FindingKind::KeyLost,
+        FindingKind::TwoHolders,
+        FindingKind::ClaimLost,
+        FindingKind::ClaimWrong,
+        FindingKind::Unbalanced,
         FindingKind::Wrong,
         FindingKind::NotOpened,
         FindingKind::Hung,
@@ -63,6 +75,10 @@ impl FindingKind {
             FindingKind::StoredThough => "refused but stored",
             FindingKind::Repeated => "repeat answered otherwise",
             FindingKind::KeyLost => "key lost",
+            FindingKind::TwoHolders => "claim with two holders",
+            FindingKind::ClaimLost => "claim lost",
+            FindingKind::ClaimWrong => "claim held by another",
+            FindingKind::Unbalanced => "not conserved",
             FindingKind::Wrong => "wrong content",
             FindingKind::NotOpened => "does not open",
             FindingKind::Hung => "hangs",

@@ -15,7 +15,7 @@ impl Ledger {
         let may_be_lost = |attempt: &Attempt| {
             matches!(attempt.answer, Answer::Stored { .. }) && attempt.readings_before == self.readings
         };
-        let keyed = self.attempts.iter().filter(|(_, attempt)| attempt.keyed && !may_be_lost(attempt));
+        let keyed = self.attempts.iter().filter(|(_, attempt)| attempt.request.keyed && !may_be_lost(attempt));
         let (mut known, mut open): (Vec<_>, Vec<_>) = keyed.partition(|(_, attempt)| attempt.answer != Answer::Open);
         open.sort_by_key(|(number, _)| std::cmp::Reverse(**number));
         open.truncate(OPEN_MAX);
@@ -26,13 +26,7 @@ impl Ledger {
         let mut chosen: Vec<_> = newest.chain(known.iter().step_by(step)).chain(&open).collect();
         chosen.sort_by_key(|(number, _)| **number);
         chosen.dedup_by_key(|(number, _)| **number);
-        let line = |(number, Attempt { stream, events, .. }): &(&u64, &Attempt)| Line::Attempt {
-            number: **number,
-            stream: stream.clone(),
-            events: *events,
-            keyed: true,
-        };
-        chosen.into_iter().map(line).collect()
+        chosen.into_iter().map(|(_, attempt)| Line::Attempt(attempt.request.clone())).collect()
     }
 
     /// A command is about to be sent again.
@@ -50,15 +44,19 @@ impl Ledger {
     }
 
     /// A command was answered as stored, perhaps not for the first time.
-    pub(super) fn stored(&mut self, number: u64, version: u64) -> Option<Finding> {
+    pub(super) fn stored(&mut self, number: u64, versions: &[u64]) -> Option<Finding> {
         self.tally.acknowledged += 1;
         let attempt = self.attempts.get_mut(&number)?;
-        match std::mem::replace(&mut attempt.answer, Answer::Stored { version }) {
-            Answer::Stored { version: first } if first != version => {
-                let what = format!("command {number} was answered with version {first}, and again with {version}");
+        match std::mem::replace(&mut attempt.answer, Answer::Stored { versions: versions.to_vec() }) {
+            Answer::Stored { versions: first } if first != versions => {
+                let what = format!("command {number} was answered with version {first:?}, and again with {versions:?}");
                 Some(Finding::new(FindingKind::Repeated, what))
             }
-            _ => None,
+            Answer::Stored { .. } => None,
+            Answer::Open | Answer::Refused => {
+                self.tally.stored(&attempt.request);
+                None
+            }
         }
     }
 

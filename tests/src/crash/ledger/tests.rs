@@ -1,5 +1,7 @@
 //! Sound histories pass; whatever is not sound is named.
 
+mod together;
+
 use super::*;
 use crate::crash::chronicle::Chronicle;
 use crate::crash::transcript;

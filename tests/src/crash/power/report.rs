@@ -68,11 +68,15 @@ impl PowerReport {
                 ("unflushed writes lost", self.writes.lost),
             ],
         };
+        let [claims_taken, claims_changed, transacts] = self.said.extras();
         let said = [
             ("commands with a key", keyed),
             ("… sent again with their key", repeated),
             ("… to another process", repeated_later),
             ("commands acknowledged", acknowledged),
+            claims_taken,
+            claims_changed,
+            transacts,
             ("commands answered: perhaps stored", unknown),
             ("states shown by reads under load", shown),
             ("commits read back", self.commits_read),
