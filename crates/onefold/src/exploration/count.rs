@@ -1,6 +1,6 @@
 //! The aggregate that is explored with, and whoever watches it at work.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -72,8 +72,11 @@ impl Handle<Increase> for Count {
 
     async fn handle(&self, increase: Increase, cx: &Context<Self>) -> Result<Decision<Self, u64>, Self::Rejection> {
         let watch = cx.services();
-        let _work = watch.begin(cx.id().as_str());
-        pause(increase.pauses).await;
+        let work = watch.begin(cx.id().as_str());
+        for _ in 0..increase.pauses {
+            pause(1).await;
+            work.goes_on();
+        }
         match increase.then {
             Then::Decide => {}
             Then::Claim => {
@@ -82,6 +85,7 @@ impl Handle<Increase> for Count {
             }
             Then::WaitUntilDurable => {
                 cx.durable().await;
+                work.goes_on();
                 watch.check_durable(cx.id().as_str(), self.0, "cx.durable()");
             }
             // Without the panic hook, which would tell of each of them.
@@ -104,13 +108,14 @@ pub(super) async fn pause(mut times: u32) {
     .await;
 }
 
-/// Takes note of what must not happen: two handlers at once on one aggregate, and what is told before it is durable.
+/// Takes note of what must not happen: a handler that goes on though another has begun on its aggregate, and what is told before it is durable.
 ///
 /// Its locks are none of shuttle's: nobody changes to another thread while one is held.
 pub(super) struct Watch {
     journal: LateJournal,
     begun: AtomicU64,
-    at_work: Mutex<BTreeSet<String>>,
+    /// The latest handler of each aggregate. One that is cut off may lie about for a moment, and not be polled again.
+    at_work: Mutex<BTreeMap<String, u64>>,
     objections: Mutex<Vec<String>>,
 }
 
@@ -137,11 +142,9 @@ impl Watch {
     }
 
     fn begin(&self, id: &str) -> Work<'_> {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        if !self.at_work.lock().insert(id.to_owned()) {
-            self.object(format!("two handlers at work on {id}"));
-        }
-        Work { watch: self, id: id.to_owned() }
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        self.at_work.lock().insert(id.to_owned(), number);
+        Work { watch: self, id: id.to_owned(), number }
     }
 
     fn object(&self, objection: String) {
@@ -153,10 +156,22 @@ impl Watch {
 struct Work<'a> {
     watch: &'a Watch,
     id: String,
+    number: u64,
+}
+
+impl Work<'_> {
+    fn goes_on(&self) {
+        if self.watch.at_work.lock().get(&self.id) != Some(&self.number) {
+            self.watch.object(format!("two handlers at work on {}", self.id));
+        }
+    }
 }
 
 impl Drop for Work<'_> {
     fn drop(&mut self) {
-        self.watch.at_work.lock().remove(&self.id);
+        let mut at_work = self.watch.at_work.lock();
+        if at_work.get(&self.id) == Some(&self.number) {
+            at_work.remove(&self.id);
+        }
     }
 }
