@@ -87,7 +87,7 @@ impl Claims {
                 action => action,
             };
             let holder = self.holders.get(&name).cloned();
-            words.push((name.clone(), or_reject));
+            words.push(Words { claim: name.clone(), takes: matches!(action, ClaimAction::Take { .. }), or_reject });
             changes.push(ClaimChange { claim: PinnedClaim::new(name, Held(holder)), action });
         }
         let (facts, holders) = match DecidedClaims::foreseen(&self.stream, &changes) {
@@ -104,21 +104,24 @@ impl Claims {
     }
 }
 
-type OrReject<R> = Option<Box<dyn FnOnce(ClaimRefused) -> R + Send>>;
+/// What the domain says when a change cannot be made.
+struct Words<R> {
+    claim: ClaimName,
+    takes: bool,
+    or_reject: Option<Box<dyn FnOnce(ClaimRefused) -> R + Send>>,
+}
 
 /// What the domain says of the first change that cannot be made; without words of the domain the test fails.
-fn refused<R>(
-    stream: &StreamId,
-    error: &AppendError,
-    words: Vec<(ClaimName, OrReject<R>)>,
-) -> Result<Claimed<R>, Failure> {
+fn refused<R>(stream: &StreamId, error: &AppendError, words: Vec<Words<R>>) -> Result<Claimed<R>, Failure> {
     let (kind, claim, holder) = match error {
         AppendError::ClaimTaken { claim, holder } => ("ClaimTaken", claim, Some(&**holder)),
         AppendError::ClaimNotHeld { claim, holder, .. } => ("ClaimNotHeld", claim, holder.as_deref()),
         other => return Err(refusal("NotStored", other.to_string())),
     };
-    // The first words for that claim, as the runtime looks for them.
-    match words.into_iter().find(|(name, _)| name == claim).and_then(|(_, or_reject)| or_reject) {
+    // Only a taking fails by `ClaimTaken`, and none by `ClaimNotHeld`: as the runtime looks for them.
+    let taken = kind == "ClaimTaken";
+    let mut words = words.into_iter().filter(|words| words.claim == *claim && words.takes == taken);
+    match words.next().and_then(|words| words.or_reject) {
         Some(reject) => {
             let refused = ClaimRefused { claim: claim.clone(), holder: holder.cloned() };
             let rejection = catch_unwind(AssertUnwindSafe(|| reject(refused)));
