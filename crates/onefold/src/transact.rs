@@ -30,11 +30,12 @@ use crate::runtime::shared::Shared;
 ///
 /// ```
 /// # use onefold::*;
-/// # async fn example<A: Handle<Withdraw, Reply = u64> + Handle<Deposit, Reply = u64>>(
-/// #     accounts: Aggregates<A>,
-/// # ) -> Result<(), TransactError<A::Rejection>> {
 /// # struct Withdraw { amount: u64 }
 /// # struct Deposit { amount: u64 }
+/// # async fn example<A>(accounts: Aggregates<A>) -> Result<(), TransactError<<A as Aggregate>::Rejection>>
+/// # where
+/// #     A: Handle<Withdraw, Reply = u64> + Handle<Deposit, Reply = u64>,
+/// # {
 /// let amount = 30;
 /// let (ada, bob) = transact((
 ///     accounts.ask("ada", Withdraw { amount }),
@@ -44,8 +45,6 @@ use crate::runtime::shared::Shared;
 /// # let _: (u64, u64) = (ada, bob);
 /// # Ok(())
 /// # }
-/// # struct Withdraw { amount: u64 }
-/// # struct Deposit { amount: u64 }
 /// ```
 ///
 /// The participants are a tuple of up to eight asks, a `Vec` or an array of them; none may be there twice. Each ask keeps
