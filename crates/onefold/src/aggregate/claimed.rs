@@ -56,7 +56,7 @@ impl<A: Aggregate, W: Work<A>> Release for Claimed<A, W> {
     }
 
     fn release(self: Arc<Self>, outcome: AppendOutcome) {
-        self.call.acknowledged(outcome, |error| self.refused(error));
+        self.decided(outcome);
     }
 }
 

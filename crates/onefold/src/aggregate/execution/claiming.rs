@@ -94,12 +94,10 @@ impl<R> Claiming<R> {
 
     /// Looks whether the journal would refuse them now: that spares an append that would surely fail, and the instance with
     /// it.
-    pub(super) fn foresee(mut self: Box<Self>, stream: &StreamId) -> Result<Box<Self>, Error<R>> {
+    pub(super) fn foresee(self: Box<Self>, stream: &StreamId) -> Result<Box<Self>, Error<R>> {
         match DecidedClaims::foresee(stream, &self.changes) {
             Ok(()) => Ok(self),
-            Err(error) => {
-                Err(self.refusals.translate(stream, &error).unwrap_or_else(|| Error::from_append(stream, None, error)))
-            }
+            Err(error) => Err(self.refuse(stream, error)),
         }
     }
 
@@ -108,7 +106,7 @@ impl<R> Claiming<R> {
         self.refusals.remembered = true;
     }
 
-    /// What it means that a change was refused when it was looked at together with those of others.
+    /// What it means that a change was refused when it was looked at, alone or together with those of others.
     pub(super) fn refuse(mut self, stream: &StreamId, error: AppendError) -> Error<R> {
         self.refusals.translate(stream, &error).unwrap_or_else(|| Error::from_append(stream, None, error))
     }
