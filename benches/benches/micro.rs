@@ -66,7 +66,7 @@ fn envelope(criterion: &mut Criterion) {
             CommitNumber::new(1),
             GlobalPosition::new(1),
             &places,
-            &EncodedExtras::NONE,
+            &EncodedExtras::default(),
             out,
         );
     };

@@ -63,7 +63,7 @@ pub(crate) async fn fill(
         };
         state.apply(&CounterEvent::Added { entry });
         let append = Append::new(part, metadata(submitted)?, Acknowledgement::new(tally.clone()));
-        filled.log_bytes += record::encoded_len(&append, &EncodedExtras::NONE) as u64;
+        filled.log_bytes += record::encoded_len(&append, &EncodedExtras::default()) as u64;
         let mut handed_back = journal.append(append);
         while let Err(append) = handed_back {
             journal.capacity().await;

@@ -67,6 +67,9 @@ pub(crate) struct RunOptions {
     /// Every command has an idempotency key of its own
     #[arg(long)]
     pub(crate) idempotent: bool,
+    /// Rounds of commands without keys between those of --idempotent; print the ratio
+    #[arg(long, requires = "idempotent")]
+    pub(crate) with_plain: bool,
     /// Sled's cache in MiB; by default the journal's own
     #[arg(long, value_name = "MIB")]
     pub(crate) cache: Option<u64>,
@@ -101,7 +104,7 @@ pub(crate) struct LoadOptions {
     /// Measured seconds, all rounds of one kind together
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) seconds: Duration,
-    /// Rounds; by default 5 with --with-limit or --with-memory, else 1
+    /// Rounds; by default 5 with --with-limit, --with-memory or --with-plain, else 1
     #[arg(long, value_name = "R", value_parser = count)]
     pub(crate) rounds: Option<u32>,
     /// Seconds of load before the first round, not measured

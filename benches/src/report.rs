@@ -31,6 +31,8 @@ pub(crate) struct RunReport {
     #[serde(flatten)]
     pub(crate) memory: MemoryComparison,
     #[serde(flatten)]
+    pub(crate) plain: PlainComparison,
+    #[serde(flatten)]
     pub(crate) cost: Cost,
     #[serde(flatten)]
     pub(crate) outcome: Outcome,
@@ -39,6 +41,7 @@ pub(crate) struct RunReport {
     pub(crate) each_round: Vec<Round>,
     pub(crate) each_limit_round: Vec<Round>,
     pub(crate) each_memory_round: Vec<Round>,
+    pub(crate) each_plain_round: Vec<Round>,
 }
 
 /// What was asked for.
@@ -92,6 +95,14 @@ pub(crate) struct MemoryComparison {
     pub(crate) memory_p50_us: Option<f64>,
 }
 
+/// Of commands with keys, beside the same without.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct PlainComparison {
+    pub(crate) plain_ratio: Option<f64>,
+    pub(crate) plain_commands_per_second: Option<f64>,
+    pub(crate) plain_p50_us: Option<f64>,
+}
+
 /// What it cost.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Cost {
@@ -127,6 +138,7 @@ impl RunReport {
             latency: Latency::of(series),
             limit: Comparison::default(),
             memory: MemoryComparison::default(),
+            plain: PlainComparison::default(),
             cost: Cost::default(),
             outcome: Outcome {
                 acknowledged: accounts().map(|account| u64::from(account.acknowledged)).sum(),
@@ -139,6 +151,7 @@ impl RunReport {
             each_round: series.rounds.clone(),
             each_limit_round: Vec::new(),
             each_memory_round: Vec::new(),
+            each_plain_round: Vec::new(),
         }
     }
 
@@ -220,6 +233,17 @@ impl MemoryComparison {
             memory_journal_ratio: throughput_ratio(measured, memory),
             memory_commands_per_second: Some(memory.commands_per_second()),
             memory_p50_us: Some(memory.p50_us()),
+        }
+    }
+}
+
+impl PlainComparison {
+    /// Of the measured series with the rounds without keys beside it.
+    pub(crate) fn of(measured: &Series, plain: &Series) -> Self {
+        PlainComparison {
+            plain_ratio: throughput_ratio(measured, plain),
+            plain_commands_per_second: Some(plain.commands_per_second()),
+            plain_p50_us: Some(plain.p50_us()),
         }
     }
 }

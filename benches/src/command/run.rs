@@ -13,7 +13,7 @@ use crate::ids::Ids;
 use crate::options::{JournalKind, LoadOptions, RunOptions};
 use crate::place::Place;
 use crate::recorder::Recorders;
-use crate::report::{Comparison, Cost, MemoryComparison, RunReport, Setup};
+use crate::report::{Comparison, Cost, MemoryComparison, PlainComparison, RunReport, Setup};
 use crate::series::Series;
 use crate::store::{StoreOptions, Written};
 use crate::verify::{self, Verdict};
@@ -28,8 +28,8 @@ pub(crate) async fn run(options: RunOptions, workers: usize) -> anyhow::Result<b
     }
     let load = &options.load;
     let place = Place::new(&options.place)?;
-    let rounds = load.rounds(options.with_limit || options.with_memory);
-    let targets = 1 + u32::from(options.with_limit) + u32::from(options.with_memory);
+    let rounds = load.rounds(options.with_limit || options.with_memory || options.with_plain);
+    let targets = 1 + [options.with_limit, options.with_memory, options.with_plain].map(u32::from).iter().sum::<u32>();
     let driver = Driver::new(load, rounds, targets);
     let ids = Ids::new(load.workload.aggregates(load.aggregates));
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(options: RunOptions, workers: usize) -> anyhow::Result<b
     for round in 0..rounds {
         all.round(&driver, round).await?;
     }
-    let Targets { limit, memory, measured } = all;
+    let Targets { limit, memory, plain, measured } = all;
 
     let setup = Setup::of(load, rounds, workers, (options.journal.name(), durability(&options)), &place.filesystem);
     let ledger = measured.recorders.ledger();
@@ -59,6 +59,15 @@ pub(crate) async fn run(options: RunOptions, workers: usize) -> anyhow::Result<b
         report.each_memory_round.clone_from(&memory.rounds);
     }
 
+    let plain = match plain {
+        Some(plain) => Some(plain.stop().await?),
+        None => None,
+    };
+    if let Some(plain) = &plain {
+        report.plain = PlainComparison::of(&measured.series, plain);
+        report.each_plain_round.clone_from(&plain.rounds);
+    }
+
     driver.progress().say("verifying");
     let ContenderRounds { series, contender, target, .. } = measured;
     drop(target);
@@ -74,7 +83,8 @@ pub(crate) async fn run(options: RunOptions, workers: usize) -> anyhow::Result<b
     report.outcome.discrepancy = discrepancy;
 
     let limit = limit.as_ref().map(|limit| &limit.series);
-    let all: Vec<&Series> = std::iter::once(&series).chain(memory.as_ref()).chain(limit).collect();
+    let all: Vec<&Series> =
+        std::iter::once(&series).chain(plain.as_ref()).chain(memory.as_ref()).chain(limit).collect();
     report.publish(&all, &options.output)?;
     Ok(report.outcome.verified == Some(true))
 }
@@ -83,6 +93,7 @@ pub(crate) async fn run(options: RunOptions, workers: usize) -> anyhow::Result<b
 struct Targets {
     limit: Option<LimitRounds>,
     memory: Option<ContenderRounds>,
+    plain: Option<ContenderRounds>,
     measured: ContenderRounds,
 }
 
@@ -93,15 +104,21 @@ impl Targets {
             "--with-memory compares another journal with the one in memory: leave out one of the two"
         );
         let limit = options.with_limit.then(|| LimitRounds::new(&options.load, place.path(), workers)).transpose()?;
+        let start = async |name, store, keys| ContenderRounds::start(name, store, (options, keys), ids, workers).await;
         let memory = match options.with_memory {
-            true => Some(ContenderRounds::start("memory", StoreOptions::memory(), options, ids, workers).await?),
+            true => Some(start("memory", StoreOptions::memory(), options.idempotent).await?),
             false => None,
         };
         let cache_bytes = options.cache.map(|mebibytes| usize::try_from(mebibytes << 20)).transpose()?;
-        let (kind, durability, directory) = (options.journal, options.durability, place.path().join("journal"));
-        let store = StoreOptions { kind, durability, cache_bytes, directory };
-        let measured = ContenderRounds::start(options.journal.name(), store, options, ids, workers).await?;
-        Ok(Targets { limit, memory, measured })
+        let (kind, durability) = (options.journal, options.durability);
+        let store = |name: &str| StoreOptions { kind, durability, cache_bytes, directory: place.path().join(name) };
+        let plain = match options.with_plain {
+            true => Some(start("plain", store("plain"), false).await?),
+            false => None,
+        };
+        let name = if options.idempotent { "with keys" } else { options.journal.name() };
+        let measured = start(name, store("journal"), options.idempotent).await?;
+        Ok(Targets { limit, memory, plain, measured })
     }
 
     async fn warm_up(&mut self, driver: &Driver, load: &LoadOptions) -> anyhow::Result<()> {
@@ -110,6 +127,9 @@ impl Targets {
         }
         if let Some(memory) = &mut self.memory {
             memory.warm_up(driver, load).await;
+        }
+        if let Some(plain) = &mut self.plain {
+            plain.warm_up(driver, load).await;
         }
         self.measured.warm_up(driver, load).await;
         Ok(())
@@ -122,6 +142,9 @@ impl Targets {
         }
         if let Some(memory) = &mut self.memory {
             memory.round(driver, round).await;
+        }
+        if let Some(plain) = &mut self.plain {
+            plain.round(driver, round).await;
         }
         self.measured.round(driver, round).await;
         Ok(())
@@ -143,13 +166,13 @@ impl ContenderRounds {
     async fn start(
         name: &'static str,
         store: StoreOptions,
-        options: &RunOptions,
+        (options, keys): (&RunOptions, bool),
         ids: &Ids,
         workers: usize,
     ) -> anyhow::Result<Self> {
         let load = &options.load;
         let contender = Contender::start(store, config(options)).await?;
-        let target = contender.target(ids, load.event_bytes)?.with_keys(options.idempotent);
+        let target = contender.target(ids, load.event_bytes)?.with_keys(keys);
         let recorders = Arc::new(Recorders::new(workers, load.workload.aggregates(load.aggregates)));
         let (series, written) = (Series::new(name), Written::default());
         Ok(ContenderRounds { series, recorders, contender, target, written, seconds: 0.0 })

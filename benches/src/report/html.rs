@@ -57,6 +57,9 @@ fn cards(report: &RunReport) -> String {
     if let Some(reached) = report.memory.memory_journal_ratio {
         card("", &ratio(reached), "of the memory journal");
     }
+    if let Some(reached) = report.plain.plain_ratio {
+        card("", &ratio(reached), "of commands without keys");
+    }
     if let (Some(fsyncs), Some(group)) = (report.cost.fsyncs_per_second, report.cost.group_size_mean) {
         card("", &whole(fsyncs), &format!("syncs/s, {} commits each", figure(group)));
     }
@@ -96,6 +99,7 @@ fn described(name: &str) -> &str {
     match name {
         "limit" => "raw limit",
         "memory" => "in-memory journal",
+        "plain" => "without keys",
         other => other,
     }
 }

@@ -80,7 +80,11 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
 
 /// The share of another target's throughput that was reached.
 pub(super) fn against(report: &RunReport, name: &str) -> String {
-    let reached = if name == "limit" { report.limit.limit_ratio } else { report.memory.memory_journal_ratio };
+    let reached = match name {
+        "limit" => report.limit.limit_ratio,
+        "plain" => report.plain.plain_ratio,
+        _ => report.memory.memory_journal_ratio,
+    };
     reached.map_or_else(String::new, ratio)
 }
 

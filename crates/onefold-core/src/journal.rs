@@ -21,6 +21,7 @@ mod claims;
 mod error;
 mod events;
 mod extras;
+mod key_record;
 mod memory;
 mod read;
 pub mod record;
@@ -36,7 +37,8 @@ pub use append::{Acknowledge, Acknowledgement, Append, AppendOutcome, AppendPart
 pub use claims::{ClaimPage, DecidedClaims, PinState, PinnedClaim};
 pub use error::{AppendError, CloseError, OpenError, ReadError};
 pub use events::{EncodeError, EncodedEvents, EventFrame, EventFrames};
-pub use extras::{ClaimAction, ClaimChange, ClaimFact, KeyOutcome, KeyRecord, PartExtras, RecordedExtras};
+pub use extras::{ClaimAction, ClaimChange, ClaimFact, PartExtras, RecordedExtras};
+pub use key_record::{KeyDraft, KeyOutcome, KeyRecord};
 pub use memory::MemoryJournal;
 pub use read::{DurablePosition, FeedItem, JournalHealth, RecordedCommit, RecordedPart, StreamChunk, StreamPage};
 pub use session::{OpenedSession, Session, WeakSession, WriterEpoch};

@@ -4,7 +4,7 @@
 //!
 //! * what a **user** writes: [`Aggregate`], [`Handle`], [`Merge`], [`Event`], [`Decision`], [`Context`];
 //! * the **words** that everything else is said in: [`StreamId`], [`StreamVersion`], [`ExpectedVersion`],
-//!   [`GlobalPosition`], [`CommitNumber`], [`Metadata`], [`ClaimName`], [`IdempotencyKey`];
+//!   [`GlobalPosition`], [`CommitNumber`], [`Metadata`], [`ClaimName`];
 //! * what a **store** implements: [`journal::Journal`], and [`journal::MemoryJournal`], which keeps it in memory;
 //! * the bytes both agree on: [`Codec`] for payloads, [`journal::record`] for the envelope around them.
 //!
@@ -36,7 +36,7 @@ pub use codec::{Bincode, Codec, CodecError, CodecId, PayloadWriter};
 pub use context::{AwaitDurable, Context};
 pub use decision::{ClaimRefused, ClaimRequest, Decision, DecisionParts};
 pub use event::{DecodeError, Event, EventType};
-pub use idempotency::{IdempotencyKey, InvalidKey};
+pub use idempotency::InvalidKey;
 pub use limits::{Limits, TooLarge};
 pub use metadata::{CommandId, CorrelationId, Metadata, MetadataEntries};
 pub use stream::{AggregateId, InvalidId, StreamId};

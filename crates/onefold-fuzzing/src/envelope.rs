@@ -7,8 +7,8 @@ use onefold::journal::{
     RecordedExtras, Session, WriterEpoch,
 };
 use onefold::{
-    ClaimName, CodecId, CommitNumber, Event, ExpectedVersion, GlobalPosition, IdempotencyKey, Limits, Metadata,
-    StreamId, StreamVersion, Timestamp,
+    ClaimName, CodecId, CommitNumber, Event, ExpectedVersion, GlobalPosition, Limits, Metadata, StreamId,
+    StreamVersion, Timestamp,
 };
 
 /// An event with a payload of any bytes.
@@ -27,7 +27,7 @@ pub(crate) fn record(data: &[u8]) {
             look_into(&forged);
         }
     }
-    let _ = RecordedExtras::decode(&Bytes::copy_from_slice(data));
+    let _ = RecordedExtras::decode(data);
     there_and_back(data);
 }
 
@@ -127,8 +127,7 @@ fn extras(index: usize, piece: &[u8]) -> RecordedExtras {
         ClaimFact::Released { claim },
     ];
     let outcome = if index == 0 { KeyOutcome::Reply } else { KeyOutcome::Rejection };
-    let key = IdempotencyKey::new(format!("k{text}")).expect("a good key");
-    let key = KeyRecord { key, fingerprint: length.into(), outcome, codec: 1, reply: Bytes::copy_from_slice(piece) };
+    let key = KeyRecord::new(&format!("k{text}"), length.into(), outcome, 1, piece).expect("a good key");
     RecordedExtras { claims: claims.into_iter().take(piece.len() % 5).collect(), key: Some(key) }
 }
 

@@ -8,8 +8,8 @@ use common::claims::{agree_with_the_log, change, claims, holder, name, open, pin
 use common::tampering::{Edit, edit, find, kinds, verify, write_if};
 use common::*;
 use futures_util::StreamExt as _;
-use onefold_core::journal::{AppendError, FeedItem, Journal, PinnedClaim, ReadError};
-use onefold_core::{Checkpoint, ClaimName, Holder, IdempotencyKey};
+use onefold_core::journal::{AppendError, FeedItem, Journal, KeyOutcome, KeyRecord, PinnedClaim, ReadError};
+use onefold_core::{Checkpoint, ClaimName, Holder};
 use onefold_sled::OpenJournalError;
 use onefold_sled::admin::{self, Entry, Inspector, JournalWriter, ProblemKind, RepairOptions};
 use onefold_testkit::{part, prepare, read_feed, with_key};
@@ -27,13 +27,7 @@ async fn filled(path: &Path) -> Vec<(ClaimName, Holder)> {
     let events = dynamic.open(&stream("events")).await.unwrap().session;
     onefold_testkit::append_one(&dynamic, &events, 0, 1).await.unwrap();
     change(&dynamic, &session, vec![release(&pins[0])]).await.unwrap();
-    let key = onefold_core::journal::KeyRecord {
-        key: IdempotencyKey::new("req-1").unwrap(),
-        fingerprint: 7,
-        outcome: onefold_core::journal::KeyOutcome::Reply,
-        codec: 1,
-        reply: b"the remembered reply".to_vec().into(),
-    };
+    let key = KeyRecord::new("req-1", 7, KeyOutcome::Reply, 1, b"the remembered reply").unwrap();
     let (append, pending) = prepare([with_key(part(&session, 0, &[]), key)], &Default::default());
     onefold_testkit::submit(&dynamic, append).await;
     pending.await.unwrap();

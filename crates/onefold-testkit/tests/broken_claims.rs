@@ -9,7 +9,7 @@ use futures_core::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, future};
 use onefold_core::journal::{
     Acknowledgement, Append, ClaimAction, ClaimPage, CloseError, DurablePosition, FeedItem, Journal, JournalHealth,
-    MemoryJournal, OpenError, OpenedSession, PinState, PinnedClaim, ReadError, StreamChunk, StreamPage,
+    KeyRecord, MemoryJournal, OpenError, OpenedSession, PinState, PinnedClaim, ReadError, StreamChunk, StreamPage,
 };
 use onefold_core::{Checkpoint, ClaimName, CommitNumber, ExpectedVersion, Holder, StreamId, StreamVersion, Timestamp};
 use onefold_testkit::conformance::{self, How, Subject};
@@ -93,6 +93,11 @@ impl Broken {
     }
 }
 
+fn with_another_reply(record: KeyRecord) -> KeyRecord {
+    let (key, fingerprint) = (record.key(), record.fingerprint());
+    KeyRecord::new(key, fingerprint, record.outcome(), record.codec(), &[0; 8]).expect("a key that was one before")
+}
+
 impl Journal for Broken {
     fn open(&self, stream: &StreamId) -> BoxFuture<'static, Result<OpenedSession, OpenError>> {
         let opened = self.inner.open(stream).now_or_never().expect("memory answers at once");
@@ -109,7 +114,7 @@ impl Journal for Broken {
                 D::IgnoresClaims => extras.claims.clear(),
                 D::ReordersChanges => extras.claims.reverse(),
                 D::LosesKeys => extras.key = None,
-                D::SwapsReplies => extras.key.iter_mut().for_each(|key| key.reply = vec![0; 8].into()),
+                D::SwapsReplies => extras.key = extras.key.take().map(with_another_reply),
                 _ => {}
             }
         }

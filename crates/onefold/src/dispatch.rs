@@ -14,6 +14,7 @@ use crate::aggregate::run;
 use crate::aggregate::scope::Chain;
 use crate::aggregate::slot::{Pushed, Slot, Summon};
 use crate::error::{Error, NotStoredReason};
+use crate::runtime::admission::Refused;
 use crate::runtime::residency::Entered;
 
 /// A call that was admitted; its answer will come.
@@ -24,6 +25,20 @@ pub(crate) struct Sent<A: Aggregate, W: Work<A>>(pub(crate) Arc<Call<A, W>>);
 pub(crate) struct Times {
     pub(crate) now: Instant,
     pub(crate) deadline: Instant,
+}
+
+/// The refusal of a command that would not be admitted now, before anything is made of it: its identity, its call, the time.
+/// [`send`] is the one that decides; this is for the many of an overload.
+pub(crate) fn refuses<A: Aggregate>(kind: &Kind<A>, id: &str) -> Option<Error<A::Rejection>> {
+    let shared = &kind.shared;
+    let Refused { bound, limit } = shared.admission.is_full()?;
+    let is_told_otherwise = shared.is_closing()
+        || !kind.crashes.is_empty()
+        || AggregateId::check_within(id, shared.config.limits.id_bytes_max).is_err();
+    if is_told_otherwise {
+        return None;
+    }
+    Some(Error::Overloaded { stream: StreamId::new(A::TYPE, id).ok()?, bound, limit })
 }
 
 /// Admits a call and puts it into its aggregate's queue, or runs it at once if the aggregate is at rest; makes the slot and
@@ -48,8 +63,7 @@ pub(crate) fn send<A: Aggregate, W: Work<A>>(
         return Err(Error::Quarantined(Box::new(quarantined)));
     }
     let bytes = shared.admission.cost(Call::<A, W>::bytes(&work));
-    if let Err(refused) = shared.admission.admit(bytes) {
-        let (bound, limit) = (refused.bound, refused.limit);
+    if let Err(Refused { bound, limit }) = shared.admission.admit(bytes) {
         return Err(Error::Overloaded { stream: stream()?, bound, limit });
     }
     let now_ms = shared.millis(times.now);

@@ -1,7 +1,7 @@
 //! A command's idempotency key: what it is, how the outcome is written down with the commit, and how a repeat is answered.
 //!
 //! ```text
-//!   KeyRecord:   key │ fingerprint of the command │ replied or rejected │ codec │ outcome
+//!   KeyRecord:   replied or rejected │ codec │ key │ fingerprint of the command │ outcome
 //!   outcome:     u64: the low half of the fingerprint of the reply, or the rejection │ its encoding
 //! ```
 //!
@@ -11,8 +11,8 @@
 //! How a reply becomes bytes is chosen by the builder's method, which alone asks for serde: a command without a key carries an
 //! empty pointer.
 
-use onefold_core::journal::{EncodeError, KeyOutcome, KeyRecord};
-use onefold_core::{CodecError, CodecId, IdempotencyKey, InvalidKey, PayloadWriter, StreamId, TooLarge};
+use onefold_core::journal::{EncodeError, KeyDraft, KeyOutcome, KeyRecord};
+use onefold_core::{CodecError, CodecId, InvalidKey, PayloadWriter, StreamId, TooLarge};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,12 +21,12 @@ use crate::error::{AlreadyDone, Error};
 use crate::fingerprint::{Unhashable, fingerprint};
 
 /// See the module. `T` is the reply, `R` the rejection.
-pub(crate) struct Keyed<T, R> {
-    pub(crate) key: IdempotencyKey,
-    fingerprint: u128,
-    reply: Coding<T>,
+pub(crate) struct Keyed<T: 'static, R: 'static> {
+    /// What is stored, but for the outcome.
+    draft: KeyDraft,
+    reply: &'static Coding<T>,
     /// Set when rejections are to be remembered, too.
-    rejection: Option<Coding<R>>,
+    rejection: Option<&'static Coding<R>>,
 }
 
 /// Why a command can't have its key. Told when the command is sent, not where the builder is called.
@@ -70,25 +70,17 @@ impl<T> Coding<T> {
     }
 }
 
-// Not derived: what it writes and reads need not be `Clone`.
-impl<T> Clone for Coding<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
+impl<T: Serialize + DeserializeOwned + 'static> Coding<T> {
+    const OF: &'static Self =
+        &Coding { encode: CodecId::encode::<T>, decode: CodecId::decode::<T>, fingerprint: fingerprint::<T> };
 }
 
-impl<T> Copy for Coding<T> {}
-
+// Not derived: what it writes and reads need not be `Clone`.
 impl<T, R> Clone for Keyed<T, R> {
     fn clone(&self) -> Self {
-        let Keyed { key, fingerprint, reply, rejection } = self;
-        Keyed { key: key.clone(), fingerprint: *fingerprint, reply: *reply, rejection: *rejection }
+        let Keyed { draft, reply, rejection } = self;
+        Keyed { draft: draft.clone(), reply, rejection: *rejection }
     }
-}
-
-impl<T: Serialize + DeserializeOwned> Coding<T> {
-    const NEW: Self =
-        Coding { encode: CodecId::encode::<T>, decode: CodecId::decode::<T>, fingerprint: fingerprint::<T> };
 }
 
 impl<T, R> Keyed<T, R> {
@@ -98,9 +90,9 @@ impl<T, R> Keyed<T, R> {
         C: Serialize,
         T: Serialize + DeserializeOwned,
     {
-        let key = IdempotencyKey::new(key).map_err(KeyRefused::Invalid)?;
         let fingerprint = fingerprint(command).map_err(KeyRefused::Command)?;
-        Ok(Keyed { key, fingerprint, reply: Coding::NEW, rejection: None })
+        let draft = KeyDraft::new(key, fingerprint).map_err(KeyRefused::Invalid)?;
+        Ok(Keyed { draft, reply: Coding::OF, rejection: None })
     }
 
     /// From now on a rejection is an outcome to remember, too.
@@ -108,12 +100,17 @@ impl<T, R> Keyed<T, R> {
     where
         R: Serialize + DeserializeOwned,
     {
-        self.rejection = Some(Coding::NEW);
+        self.rejection = Some(Coding::OF);
+    }
+
+    /// The caller's key.
+    pub(crate) fn key(&self) -> &str {
+        self.draft.key()
     }
 
     /// What is stored when the command is answered with `reply`.
-    pub(crate) fn replied(&self, reply: &T, codec: CodecId, bytes_max: usize) -> Result<KeyRecord, EncodeError> {
-        self.record(KeyOutcome::Reply, &self.reply, reply, codec, bytes_max)
+    pub(crate) fn replied(self, reply: &T, codec: CodecId, bytes_max: usize) -> Result<KeyRecord, EncodeError> {
+        record(self.draft, KeyOutcome::Reply, self.reply, reply, codec, bytes_max)
     }
 
     /// Whether a rejection is to be remembered, too.
@@ -123,47 +120,28 @@ impl<T, R> Keyed<T, R> {
 
     /// What is stored when the command is rejected, if that is to be remembered.
     pub(crate) fn rejected(
-        &self,
+        self,
         rejection: &R,
         codec: CodecId,
         bytes_max: usize,
     ) -> Option<Result<KeyRecord, EncodeError>> {
-        let coding = self.rejection.as_ref()?;
-        Some(self.record(KeyOutcome::Rejection, coding, rejection, codec, bytes_max))
-    }
-
-    fn record<V>(
-        &self,
-        outcome: KeyOutcome,
-        coding: &Coding<V>,
-        value: &V,
-        codec: CodecId,
-        bytes_max: usize,
-    ) -> Result<KeyRecord, EncodeError> {
-        let unhashable = |error: Unhashable| EncodeError::Reply { error: CodecError::Encode(error.to_string()) };
-        let mut reply = coding.check(value).map_err(unhashable)?.to_le_bytes().to_vec();
-        let mut writer = PayloadWriter::new(&mut reply, bytes_max);
-        match (coding.encode)(codec, value, &mut writer) {
-            Err(_) if writer.overflowed() => return Err(TooLarge::Reply { limit: bytes_max }.into()),
-            Err(error) => return Err(EncodeError::Reply { error }),
-            Ok(()) => (),
-        }
-        let (key, fingerprint, codec) = (self.key.clone(), self.fingerprint, codec.number());
-        Ok(KeyRecord { key, fingerprint, outcome, codec, reply: reply.into() })
+        let coding = self.rejection?;
+        Some(record(self.draft, KeyOutcome::Rejection, coding, rejection, codec, bytes_max))
     }
 
     /// What a repeat is answered with: the original outcome, and never another run.
-    pub(crate) fn repeated(&self, remembered: &Remembered, stream: &StreamId) -> Result<T, Error<R>> {
-        if remembered.fingerprint != self.fingerprint {
-            return Err(Error::KeyReused { stream: stream.clone(), key: self.key.as_str().into() });
+    pub(crate) fn repeated(&self, remembered: Remembered<'_>, stream: &StreamId) -> Result<T, Error<R>> {
+        let record = remembered.record;
+        if record.fingerprint() != self.draft.fingerprint() {
+            return Err(Error::KeyReused { stream: stream.clone(), key: self.key().into() });
         }
         let done = |reason: String| {
-            let key = self.key.as_str().into();
+            let key = self.key().into();
             Error::AlreadyDone(Box::new(AlreadyDone { stream: stream.clone(), key, reason }))
         };
-        let unknown = || done(format!("its reply was written with the codec {}, which is unknown", remembered.codec));
-        let (codec, bytes) = (CodecId::from_number(remembered.codec).ok_or_else(unknown)?, &*remembered.reply);
-        match (remembered.outcome, &self.rejection) {
+        let unknown = || done(format!("its reply was written with the codec {}, which is unknown", record.codec()));
+        let (codec, bytes) = (CodecId::from_number(record.codec()).ok_or_else(unknown)?, record.reply());
+        match (record.outcome(), &self.rejection) {
             (KeyOutcome::Reply, _) => self.reply.read(codec, bytes).map_err(done),
             (KeyOutcome::Rejection, Some(coding)) => Err(coding.read(codec, bytes).map_or_else(done, Error::Rejected)),
             (KeyOutcome::Rejection, None) => {
@@ -171,4 +149,25 @@ impl<T, R> Keyed<T, R> {
             }
         }
     }
+}
+
+fn record<T>(
+    draft: KeyDraft,
+    outcome: KeyOutcome,
+    coding: &Coding<T>,
+    value: &T,
+    codec: CodecId,
+    bytes_max: usize,
+) -> Result<KeyRecord, EncodeError> {
+    let unhashable = |error: Unhashable| EncodeError::Reply { error: CodecError::Encode(error.to_string()) };
+    let check = coding.check(value).map_err(unhashable)?;
+    draft.end(outcome, codec.number(), |out| {
+        out.extend_from_slice(&check.to_le_bytes());
+        let mut writer = PayloadWriter::new(out, bytes_max);
+        match (coding.encode)(codec, value, &mut writer) {
+            Err(_) if writer.overflowed() => Err(TooLarge::Reply { limit: bytes_max }.into()),
+            Err(error) => Err(EncodeError::Reply { error }),
+            Ok(()) => Ok(()),
+        }
+    })
 }

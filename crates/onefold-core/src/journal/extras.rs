@@ -5,10 +5,8 @@
 //! is what comes out: the *facts* they led to. A fact needs no look at what was before it, so whoever reads the log knows
 //! each claim's holder from the last fact about it.
 
-use bytes::Bytes;
-
-use super::PinnedClaim;
-use crate::{ClaimName, CommitNumber, Holder, IdempotencyKey, StreamId, Timestamp};
+use super::{KeyRecord, PinnedClaim};
+use crate::{ClaimName, CommitNumber, Holder, StreamId, Timestamp};
 
 /// What a part of a commit carries beside its events.
 #[derive(Debug, Default)]
@@ -28,7 +26,7 @@ impl PartExtras {
 
     /// The bytes it occupies in a queue.
     pub(super) fn queued_bytes(&self) -> usize {
-        let key = self.key.as_ref().map_or(0, |key| key.key.as_str().len() + key.reply.len());
+        let key = self.key.as_ref().map_or(0, |key| key.as_bytes().len());
         let claims = self.claims.iter().map(|change| size_of::<ClaimChange>() + change.claim.name().as_str().len());
         size_of::<Self>() + claims.sum::<usize>() + key
     }
@@ -80,30 +78,6 @@ pub enum ClaimAction {
         /// What the clock says.
         as_of: Timestamp,
     },
-}
-
-/// What is remembered of a command with an idempotency key. The commit's metadata tell when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRecord {
-    /// The caller's key.
-    pub key: IdempotencyKey,
-    /// Tells the command from another one that was given the same key.
-    pub fingerprint: u128,
-    /// How the command ended.
-    pub outcome: KeyOutcome,
-    /// The number of the codec of the reply, see [`CodecId::from_number`](crate::CodecId::from_number).
-    pub codec: u8,
-    /// The encoded reply, or rejection.
-    pub reply: Bytes,
-}
-
-/// How a command with an idempotency key ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyOutcome {
-    /// With a reply.
-    Reply,
-    /// The domain said no.
-    Rejection,
 }
 
 /// What a recorded part carries beside its events.

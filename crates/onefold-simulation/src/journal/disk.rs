@@ -6,9 +6,7 @@ use std::sync::Arc;
 use onefold_core::journal::{
     ClaimPage, DurablePosition, FeedItem, KeyRecord, RecordedCommit, RecordedPart, StreamChunk,
 };
-use onefold_core::{
-    AggregateId, ClaimName, CommitNumber, GlobalPosition, Holder, IdempotencyKey, StreamId, StreamVersion,
-};
+use onefold_core::{AggregateId, ClaimName, CommitNumber, GlobalPosition, Holder, StreamId, StreamVersion};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -31,7 +29,7 @@ struct OnDisk {
     /// Places in the log.
     commits: Vec<usize>,
     /// What is remembered of commands with idempotency keys.
-    keys: BTreeMap<IdempotencyKey, KeyRecord>,
+    keys: BTreeMap<Box<str>, KeyRecord>,
 }
 
 /// A part of a commit before it has its numbers.
@@ -104,7 +102,7 @@ impl SimulatedDisk {
                 extras_bytes: extras,
             };
             if let Some(record) = part.extras().and_then(|extras| extras.key) {
-                stored.keys.entry(record.key.clone()).or_insert(record);
+                stored.keys.entry(record.key().into()).or_insert(record);
             }
             stored.version = stored.version.plus(u64::from(event_count));
             stored.commits.push(place);

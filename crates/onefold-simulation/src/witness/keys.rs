@@ -55,7 +55,7 @@ enum Stored {
 
 impl Stored {
     fn of(record: &KeyRecord) -> Self {
-        match record.outcome {
+        match record.outcome() {
             KeyOutcome::Reply => decoded(record).map_or(Stored::Unreadable, Stored::Reply),
             KeyOutcome::Rejection => decoded(record).map_or(Stored::Unreadable, Stored::Rejection),
         }
@@ -72,7 +72,7 @@ impl Stored {
 
 /// What a key's outcome was, behind the eight bytes that the runtime knows it again by.
 fn decoded<T: DeserializeOwned>(record: &KeyRecord) -> Option<T> {
-    CodecId::from_number(record.codec)?.decode(record.reply.get(8..)?).ok()
+    CodecId::from_number(record.codec())?.decode(record.reply().get(8..)?).ok()
 }
 
 impl Witness {

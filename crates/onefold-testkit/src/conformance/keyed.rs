@@ -2,25 +2,21 @@
 
 use futures_util::StreamExt;
 use onefold_core::journal::{Journal, KeyOutcome, KeyRecord, PartExtras, RecordedPart, StreamPage};
-use onefold_core::{Checkpoint, GlobalPosition, IdempotencyKey, StreamVersion};
+use onefold_core::{Checkpoint, GlobalPosition, StreamVersion};
 
 use super::fixture::{Fixture, appended, conflict, name, superseded};
 use super::{How, Subject};
 use crate::{TestEvent, part, read_parts, with_key};
 
 fn key(number: u64) -> KeyRecord {
-    KeyRecord {
-        key: IdempotencyKey::new(format!("req-{number}")).expect("a valid key"),
-        fingerprint: u128::from(number) << 64 | 7,
-        outcome: if number.is_multiple_of(2) { KeyOutcome::Reply } else { KeyOutcome::Rejection },
-        codec: 1,
-        reply: number.to_le_bytes().to_vec().into(),
-    }
+    let outcome = if number.is_multiple_of(2) { KeyOutcome::Reply } else { KeyOutcome::Rejection };
+    let fingerprint = u128::from(number) << 64 | 7;
+    KeyRecord::new(&format!("req-{number}"), fingerprint, outcome, 1, &number.to_le_bytes()).expect("a valid key")
 }
 
 /// What a part is, in short: commit, first version, events, and the number of its key.
 fn shape(part: &RecordedPart) -> (u64, u64, u32, Option<u64>) {
-    let number = |key: KeyRecord| u64::from_le_bytes(key.reply[..].try_into().expect("8 bytes"));
+    let number = |key: KeyRecord| u64::from_le_bytes(key.reply().try_into().expect("8 bytes"));
     let key = part.extras().expect("extras that parse").key.map(number);
     (part.commit.get(), part.first_version.get(), part.event_count, key)
 }
@@ -74,14 +70,9 @@ pub(super) async fn a_commit_without_events_is_checked<S: Subject>(fixture: Fixt
 /// \[20] Idempotency records come back byte by byte, with events and without, in each part its own.
 pub(super) async fn idempotency_records_come_back<S: Subject>(fixture: Fixture<S>) {
     let (a, b, c) = (fixture.session("a").await, fixture.session("b").await, fixture.session("c").await);
-    let large = KeyRecord {
-        key: IdempotencyKey::new("ö".repeat(127)).expect("a valid key"),
-        fingerprint: u128::MAX,
-        outcome: KeyOutcome::Rejection,
-        codec: 255,
-        reply: (0..100_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>().into(),
-    };
-    let empty = KeyRecord { reply: Vec::new().into(), fingerprint: 0, ..key(4) };
+    let reply = (0..100_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>();
+    let large = KeyRecord::new(&"ö".repeat(127), u128::MAX, KeyOutcome::Rejection, 255, &reply).expect("a valid key");
+    let empty = KeyRecord::new("req-4", 0, KeyOutcome::Reply, 1, &[]).expect("a valid key");
     let parts = [
         with_key(part(&a, 0, &TestEvent::series([1, 2])), large.clone()),
         with_key(part(&b, 0, &[]), empty.clone()),

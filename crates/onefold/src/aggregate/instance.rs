@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onefold_core::journal::{KeyRecord, Session};
-use onefold_core::{Aggregate, Context, IdempotencyKey, StreamVersion, Timestamp};
+use onefold_core::{Aggregate, Context, StreamVersion, Timestamp};
 
 use super::keys::{Keys, Remembered, Retention};
 use super::panics::drop_guarded;
@@ -18,8 +18,8 @@ pub(crate) struct Instance<A: Aggregate> {
     pub(crate) session: Session,
     pub(crate) context: Context<A>,
     pub(crate) slot: Arc<Slot<A>>,
-    /// The idempotency keys of its commands, if there were any.
-    pub(crate) keys: Option<Box<Keys>>,
+    /// The idempotency keys of its commands.
+    pub(crate) keys: Keys,
     /// Whether nothing was in flight when the current run began.
     pub(crate) settled: bool,
     /// The state shows events that are not submitted and never will be: it is thrown away when the call is passed on.
@@ -36,19 +36,19 @@ impl<A: Aggregate> Instance<A> {
 
     /// What it weighs now: the user's state, and what is remembered of keys.
     pub(crate) fn weight(&self) -> usize {
-        self.state.weight().saturating_add(self.keys.as_ref().map_or(0, |keys| keys.bytes()))
+        self.state.weight().saturating_add(self.keys.bytes())
     }
 
     /// What a command with this key was answered, if it is remembered.
-    pub(crate) fn remembered(&self, key: &IdempotencyKey) -> Option<&Remembered> {
-        self.keys.as_ref()?.get(key.as_str())
+    pub(crate) fn remembered(&self, key: &str) -> Option<Remembered<'_>> {
+        self.keys.get(key)
     }
 
     /// Remembers the key of a commit made at `at`, after which the aggregate was at `version`.
-    pub(crate) fn remember(&mut self, record: KeyRecord, version: StreamVersion, at: Timestamp) {
+    pub(crate) fn remember(&mut self, record: &KeyRecord, version: StreamVersion, at: Timestamp) {
         let config = &self.slot.shared.config;
         let retention = Retention { keys: config.idempotency_keys_min, time: config.idempotency_retention };
-        self.keys.get_or_insert_default().add(record, version, at, retention);
+        self.keys.add(record, version, at, retention);
     }
 
     /// Lets it go. The state is a user's value: should its drop panic, that is nobody else's matter.

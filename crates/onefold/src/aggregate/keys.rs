@@ -5,12 +5,16 @@
 //! old; so would one that was ahead and is right again make new ones look older than they are. Therefore a key goes only when
 //! it is older than so many keyed commits *and* older than so long, by the running maximum of the commits' times.
 
-use std::collections::{HashMap, VecDeque};
+mod log;
+
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use bytes::Bytes;
-use onefold_core::journal::{KeyOutcome, KeyRecord};
-use onefold_core::{IdempotencyKey, StreamVersion, Timestamp};
+use hashbrown::HashTable;
+use onefold_core::journal::KeyRecord;
+use onefold_core::{StreamVersion, Timestamp};
+
+use self::log::{Log, Place};
 
 /// How long keys are remembered: at least so many, and at least for so long.
 #[derive(Clone, Copy, Debug)]
@@ -20,127 +24,127 @@ pub(crate) struct Retention {
 }
 
 /// What a key stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Remembered {
-    /// Of the command.
-    pub(crate) fingerprint: u128,
-    pub(crate) outcome: KeyOutcome,
-    /// The number of the codec of the reply, or the rejection.
-    pub(crate) codec: u8,
-    pub(crate) reply: Bytes,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Remembered<'a> {
+    pub(crate) record: KeyRecord<&'a [u8]>,
     /// The aggregate's version after it.
     pub(crate) version: StreamVersion,
 }
 
-/// See the module. Most aggregates have few keys: those lie beside each other, and each is looked at.
+/// See the module. Nearly every key is new. Most aggregates have few: a few bits tell of most new ones that they are none of
+/// those, and nothing else is looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     /// In the order of their commits.
-    entries: VecDeque<Entry>,
-    /// The number of the first of them: each that comes has the next.
-    first: u64,
-    /// The number of each key, once there are many.
-    numbers: Option<HashMap<IdempotencyKey, u64, ahash::RandomState>>,
+    log: Log,
+    count: usize,
+    /// A bit for each key, as long as there is no table.
+    filter: u128,
+    /// Where each key's last record is, once there are many.
+    table: Option<Box<HashTable<Place>>>,
     newest: Timestamp,
-    bytes: usize,
 }
 
-#[derive(Debug)]
-struct Entry {
-    /// Of the key, so that few of those that differ are looked at themselves.
-    hash: u64,
-    key: IdempotencyKey,
-    remembered: Remembered,
-    /// The newest time of all commits until then.
-    at: Timestamp,
-}
-
-/// So many keys are looked at one by one.
-const FEW: usize = 16;
-
-/// What a key occupies beside its text and its reply: in a queue and a table, with what those keep in reserve.
-const KEY_BYTES: usize = 2 * (size_of::<Entry>() + size_of::<(IdempotencyKey, u64)>());
+/// So many keys are looked at one by one, if they have to be looked at.
+const FEW: usize = 32;
 
 impl Keys {
     /// What the key stands for, if it is remembered.
-    pub(crate) fn get(&self, key: &str) -> Option<&Remembered> {
-        let position = self.position(key)?;
-        Some(&self.entries.get(position)?.remembered)
+    pub(crate) fn get(&self, key: &str) -> Option<Remembered<'_>> {
+        let hash = hash_of(key);
+        let place = match &self.table {
+            Some(table) => *table.find(hash, |place| self.log.has_key(*place, key))?,
+            None if self.filter & bit_of(hash) == 0 => return None,
+            None => self.log.places().filter(|place| self.log.has_key(*place, key)).last()?,
+        };
+        Some(self.log.get(place)?.remembered)
     }
 
-    fn position(&self, key: &str) -> Option<usize> {
-        match &self.numbers {
-            Some(numbers) => usize::try_from(numbers.get(key)?.checked_sub(self.first)?).ok(),
-            None => {
-                let hash = hash_of(key);
-                self.entries.iter().position(|entry| entry.hash == hash && entry.key.as_str() == key)
-            }
-        }
-    }
-
-    /// Adds the key of a commit, and forgets what is too old by now.
-    pub(crate) fn add(&mut self, record: KeyRecord, version: StreamVersion, at: Timestamp, retention: Retention) {
-        let KeyRecord { key, fingerprint, outcome, codec, reply } = record;
-        let remembered = Remembered { fingerprint, outcome, codec, reply, version };
+    /// Adds the key of a commit, and forgets what is too old by now. Should it be there already, as in a stream that was
+    /// written elsewhere, the new one counts.
+    pub(crate) fn add(&mut self, record: &KeyRecord, version: StreamVersion, at: Timestamp, retention: Retention) {
         self.newest = self.newest.max(at);
-        // Never from the runtime, which looks first; a stream that was written elsewhere may hold it.
-        if let Some(before) = self.position(key.as_str()).and_then(|position| self.entries.remove(position)) {
-            self.bytes -= bytes_of(&before);
-            self.numbers = None;
-        }
-        let entry = Entry { hash: hash_of(key.as_str()), key, remembered, at: self.newest };
-        self.bytes += bytes_of(&entry);
-        if let Some(numbers) = &mut self.numbers {
-            numbers.insert(entry.key.clone(), self.first + self.entries.len() as u64);
-        }
-        self.entries.push_back(entry);
-        if self.numbers.is_none() && self.entries.len() > FEW {
-            self.numbers =
-                Some((self.first..).zip(&self.entries).map(|(number, entry)| (entry.key.clone(), number)).collect());
+        let place = self.log.push(record, version, self.newest);
+        self.count += 1;
+        match &mut self.table {
+            Some(table) => note(table, &self.log, record.key(), place),
+            None if self.count > FEW => self.make_table(),
+            None => self.filter |= bit_of(hash_of(record.key())),
         }
         self.forget_old(retention);
     }
 
     fn forget_old(&mut self, retention: Retention) {
         let time = u64::try_from(retention.time.as_micros()).unwrap_or(u64::MAX);
-        while self.entries.len() > retention.keys
-            && let Some(oldest) = self.entries.front()
+        while self.count > retention.keys
+            && let Some(place) = self.log.oldest()
+            && let Some(oldest) = self.log.get(place)
             && self.newest.as_micros().saturating_sub(oldest.at.as_micros()) > time
-            && let Some(oldest) = self.entries.pop_front()
         {
-            self.first += 1;
-            self.bytes -= bytes_of(&oldest);
-            if let Some(numbers) = &mut self.numbers {
-                numbers.remove(&oldest.key);
+            let hash = hash_of(oldest.remembered.record.key());
+            // A bit can't be taken back.
+            let table = match &mut self.table {
+                Some(table) => table,
+                None => {
+                    self.make_table();
+                    continue;
+                }
+            };
+            if let Ok(entry) = table.find_entry(hash, |other| *other == place) {
+                entry.remove();
             }
+            self.log.forget_oldest();
+            self.count -= 1;
         }
     }
 
-    /// The memory they take, in bytes.
+    fn make_table(&mut self) {
+        let mut table = Box::new(HashTable::with_capacity(2 * FEW));
+        for place in self.log.places() {
+            if let Some(entry) = self.log.get(place) {
+                note(&mut table, &self.log, entry.remembered.record.key(), place);
+            }
+        }
+        self.table = Some(table);
+    }
+
+    /// The memory they take, in bytes, with what a growing log and table keep in reserve.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        2 * (self.log.len() + self.table.as_ref().map_or(0, |table| table.len() * TABLE_BYTES))
     }
 }
 
-fn bytes_of(entry: &Entry) -> usize {
-    KEY_BYTES + entry.key.as_str().len() + entry.remembered.reply.len()
+/// A place in the table, with its byte of control.
+const TABLE_BYTES: usize = size_of::<Place>() + 1;
+
+/// Notes where a key's record is, in place of an older one.
+fn note(table: &mut HashTable<Place>, log: &Log, key: &str, place: Place) {
+    let hash_at = |place: &Place| log.get(*place).map_or(0, |entry| hash_of(entry.remembered.record.key()));
+    table.entry(hash_of(key), |other| log.has_key(*other, key), hash_at).insert(place);
 }
 
-/// Fowler, Noll and Vo's (FNV-1a): for keys of one aggregate, of which each that is alike is compared.
+/// Keyed anew in each process: whoever chooses the keys can't choose those that lie on one heap.
 fn hash_of(key: &str) -> u64 {
-    key.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    static HASHING: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::new);
+    HASHING.hash_one(key)
+}
+
+/// Its bit in the filter.
+fn bit_of(hash: u64) -> u128 {
+    1 << (hash >> (u64::BITS - u128::BITS.ilog2()))
 }
 
 #[cfg(test)]
 mod tests {
+    use onefold_core::journal::KeyOutcome;
+
     use super::*;
 
     const RETENTION: Retention = Retention { keys: 3, time: Duration::from_secs(10) };
 
     fn add(keys: &mut Keys, key: &str, second: u64) {
-        let key = IdempotencyKey::new(key).unwrap();
-        let record = KeyRecord { key, fingerprint: 7, outcome: KeyOutcome::Reply, codec: 1, reply: Bytes::new() };
-        keys.add(record, StreamVersion::EMPTY, Timestamp::from_micros(second * 1_000_000), RETENTION);
+        let record = KeyRecord::new(key, 7, KeyOutcome::Reply, 1, &[]).unwrap();
+        keys.add(&record, StreamVersion::EMPTY, Timestamp::from_micros(second * 1_000_000), RETENTION);
     }
 
     fn known(keys: &Keys) -> String {
@@ -187,39 +191,49 @@ mod tests {
             add(&mut keys, &format!("a key that is longer than 24 bytes, {second}"), second * 100);
             most = most.max(keys.bytes());
         }
-        assert_eq!(keys.entries.len(), 3);
+        assert_eq!(keys.count, 3);
         assert!(most < 4 * 1_000, "{most}");
-        add(&mut keys, "a", 200_000);
-        add(&mut keys, "a", 200_001);
-        assert_eq!(keys.entries.len(), 3, "the same key counts once");
+        assert!(keys.log.capacity() < 4 * 1_000, "{}", keys.log.capacity());
+    }
+
+    /// As in a stream that was written elsewhere: the last record of a key counts, and outlives the one before it.
+    #[test]
+    fn last_record_of_a_key_counts() {
+        for others in [0_u64, 3, 100] {
+            let mut keys = Keys::default();
+            add(&mut keys, "a", 1);
+            for number in 0..others {
+                add(&mut keys, &format!("other {number}"), 1);
+            }
+            let again = KeyRecord::new("a", 8, KeyOutcome::Rejection, 1, &[]).unwrap();
+            let retention = Retention { keys: 1_000, ..RETENTION };
+            keys.add(&again, StreamVersion::new(5), Timestamp::from_micros(1_000_000), retention);
+            assert_eq!(keys.get("a").map(|remembered| remembered.version.get()), Some(5), "{others}");
+            add(&mut keys, "z", 100);
+            add(&mut keys, "y", 100);
+            assert_eq!(keys.get("a").map(|remembered| remembered.version.get()), Some(5), "{others}");
+        }
     }
 
     /// Few or many, kept long or forgotten, doubled or not: what is found is what a plain list would hold.
     #[test]
     fn many_keys_are_found_as_few_are() {
-        let retention = Retention { keys: 40, time: Duration::from_secs(10) };
+        let retention = Retention { keys: 100, time: Duration::from_secs(10) };
         let mut keys = Keys::default();
         let mut list: Vec<(String, u64)> = Vec::new();
         for number in 0..400_u64 {
             let name = format!("key {}", if number % 37 == 36 { number - 20 } else { number });
-            let record = KeyRecord {
-                key: IdempotencyKey::new(&name).unwrap(),
-                fingerprint: number.into(),
-                outcome: KeyOutcome::Reply,
-                codec: 1,
-                reply: Bytes::new(),
-            };
+            let record = KeyRecord::new(&name, number.into(), KeyOutcome::Reply, 1, &[]).unwrap();
             let at = Timestamp::from_micros(number * 1_000_000);
-            keys.add(record, StreamVersion::new(number), at, retention);
-            list.retain(|(known, _)| *known != name);
+            keys.add(&record, StreamVersion::new(number), at, retention);
             list.push((name, number));
-            while list.len() > 40 && number - list[0].1 > 10 {
+            while list.len() > 100 && number - list[0].1 > 10 {
                 list.remove(0);
             }
             for other in 0..=number {
                 let name = format!("key {other}");
                 let found = keys.get(&name).map(|remembered| remembered.version.get());
-                let expected = list.iter().find(|(known, _)| *known == name).map(|(_, version)| *version);
+                let expected = list.iter().rfind(|(known, _)| *known == name).map(|(_, version)| *version);
                 assert_eq!(found, expected, "{name} after {number}");
             }
         }

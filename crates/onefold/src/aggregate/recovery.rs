@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use self::pace::Pace;
 use super::instance::{Instance, Stage};
+use super::keys::Keys;
 use super::kind::Kind;
 use super::panics::message_of;
 use super::slot::Slot;
@@ -58,7 +59,7 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
         session: opened.session,
         context,
         slot: slot.clone(),
-        keys: None,
+        keys: Keys::default(),
         settled: true,
         spoiled: false,
         stage: Stage::Apply,
@@ -130,7 +131,7 @@ fn remember_key<A: Aggregate>(instance: &mut Instance<A>, part: &RecordedPart) -
     let extras = part.extras().ok_or_else(|| damaged("claims and key"))?;
     if let Some(record) = extras.key {
         let metadata = part.metadata().ok_or_else(|| damaged("metadata"))?;
-        instance.remember(record, instance.version, metadata.timestamp);
+        instance.remember(&record, instance.version, metadata.timestamp);
     }
     Ok(())
 }

@@ -96,6 +96,12 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
         let this = self.project();
         let shared = &this.kind.shared;
         if let Some(mut work) = this.work.take() {
+            // One that retries has first to be noted down as an attempt.
+            if this.retry.is_none()
+                && let Some(refusal) = dispatch::refuses(this.kind, this.id)
+            {
+                return Poll::Ready(Err(refusal));
+            }
             let now = Instant::now();
             let mut deadline = instant::after(now, this.limit.unwrap_or(shared.config.deadline));
             let (scope, chain) = match Scope::current() {

@@ -43,21 +43,35 @@ impl Admission {
         u32::try_from(self.bytes_max.min(bytes as u64)).unwrap_or(u32::MAX)
     }
 
+    /// The bound that is reached already, whatever comes. Changes nothing: in an overload most commands get no further, and those
+    /// that are served do not have to share the number with them.
+    pub(crate) fn is_full(&self) -> Option<Refused> {
+        let admitted = self.admitted.load(Ordering::Relaxed);
+        self.exceeded(admitted / COUNT_ONE + 1, admitted % COUNT_ONE)
+    }
+
     /// Admits one call that counts for so many bytes.
     pub(crate) fn admit(&self, bytes: u32) -> Result<(), Refused> {
         let after =
             self.admitted.fetch_add(COUNT_ONE + u64::from(bytes), Ordering::AcqRel) + COUNT_ONE + u64::from(bytes);
-        let (count, total) = (after / COUNT_ONE, after % COUNT_ONE);
-        let (bound, count_max) = self.pace.limit();
-        if count <= count_max && total <= self.bytes_max {
-            return Ok(());
+        match self.exceeded(after / COUNT_ONE, after % COUNT_ONE) {
+            None => Ok(()),
+            Some(refused) => {
+                self.release(bytes);
+                Err(refused)
+            }
         }
-        self.release(bytes);
+    }
+
+    /// The bound that so many calls of so many bytes would exceed.
+    fn exceeded(&self, count: u64, bytes: u64) -> Option<Refused> {
+        let (bound, count_max) = self.pace.limit();
         #[expect(clippy::cast_possible_truncation, reason = "came from a usize")]
-        Err(match count > count_max {
-            true => Refused { bound, limit: count_max as usize },
-            false => Refused { bound: "admitted_bytes_max", limit: self.bytes_max as usize },
-        })
+        match (count > count_max, bytes > self.bytes_max) {
+            (false, false) => None,
+            (true, _) => Some(Refused { bound, limit: count_max as usize }),
+            (false, true) => Some(Refused { bound: "admitted_bytes_max", limit: self.bytes_max as usize }),
+        }
     }
 
     /// One call is answered.

@@ -198,7 +198,7 @@ impl Writer {
         }
         if !places.is_empty() {
             let (commit, mut value) = (self.end.commit.next(), Vec::new());
-            record::encode(append, commit, self.end.position.next(), &places, &EncodedExtras::NONE, &mut value);
+            record::encode(append, commit, self.end.position.next(), &places, &EncodedExtras::default(), &mut value);
             batch.insert(&commit.get().to_be_bytes(), &*value);
             for part in append.parts.iter().filter(|part| !part.events.is_empty()) {
                 self.advance(part.stream(), commit, part.events.count());

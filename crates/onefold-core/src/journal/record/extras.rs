@@ -7,22 +7,18 @@
 //!       taken:     limit
 //!       moved:     limit, type length u8, id length u8, type, id       the new holder
 //!       expired:   commit u64                                          of the hold that ended
-//!    key u8                   0 none; else how the command ended: 1 with a reply, 2 with a rejection
-//!       codec u8              of the reply
-//!       key length u8, key
-//!       fingerprint u128
-//!       reply length u32, reply
+//!    key u8                   0 none; else the record of a command with a key begins here, see key_record.rs
 //!
 //!    limit:   0 u8, held for good;  or 1 u8, microseconds since 1970 u64
 //! ```
 //!
 //! All integers are little-endian.
 
-use bytes::Bytes;
+use smallvec::SmallVec;
 
-use super::super::{Append, ClaimFact, DecidedClaims, KeyOutcome, KeyRecord, RecordedExtras};
+use super::super::{Append, ClaimFact, DecidedClaims, KeyRecord, RecordedExtras};
 use super::{FORMAT, FORMAT_WITH_EXTRAS};
-use crate::{ClaimName, CommitNumber, IdempotencyKey, StreamId, Timestamp};
+use crate::{ClaimName, CommitNumber, StreamId, Timestamp};
 
 const TAKEN: u8 = 1;
 const RELEASED: u8 = 2;
@@ -30,27 +26,27 @@ const MOVED: u8 = 3;
 const EXPIRED: u8 = 4;
 
 const NO_KEY: u8 = 0;
-const REPLY: u8 = 1;
-const REJECTION: u8 = 2;
 
-/// The extras of a commit's parts, encoded.
+const COUNT_BYTES: usize = 4;
+
+/// The extras of a commit's parts, encoded; by default none.
 #[derive(Clone, Debug, Default)]
 pub struct EncodedExtras {
     bytes: Vec<u8>,
     /// Where those of each part end; empty when no part has any.
-    ends: Vec<usize>,
+    ends: SmallVec<[usize; 1]>,
 }
 
 impl EncodedExtras {
-    /// Of a commit without any.
-    pub const NONE: EncodedExtras = EncodedExtras { bytes: Vec::new(), ends: Vec::new() };
-
     /// Encodes the facts that were decided about `append`, and its idempotency records.
     pub fn encode(append: &Append, claims: &DecidedClaims<'_>) -> Self {
         if !append.parts.iter().any(|part| part.has_extras()) {
-            return Self::NONE;
+            return Self::default();
         }
-        let mut encoded = Self::NONE;
+        let keys = append.parts.iter().filter_map(|part| part.extras.as_ref()?.key.as_ref());
+        let keys_bytes = keys.map(|key| key.as_bytes().len()).sum::<usize>();
+        let bytes = Vec::with_capacity(keys_bytes + COUNT_BYTES * append.parts.len() + 64 * claims.facts.len());
+        let mut encoded = EncodedExtras { bytes, ends: SmallVec::new() };
         let mut facts = claims.facts.iter().peekable();
         for (index, part) in append.parts.iter().enumerate() {
             if part.has_extras() {
@@ -81,16 +77,16 @@ impl EncodedExtras {
 
 fn encode_part<'a>(facts: impl Iterator<Item = &'a ClaimFact>, key: Option<&KeyRecord>, out: &mut Vec<u8>) {
     let count_at = out.len();
-    out.extend([0; 4]);
+    out.extend([0; COUNT_BYTES]);
     let mut count = 0u32;
     for fact in facts {
         encode_fact(fact, out);
         count += 1;
     }
-    out[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
+    out[count_at..count_at + COUNT_BYTES].copy_from_slice(&count.to_le_bytes());
     match key {
         None => out.push(NO_KEY),
-        Some(key) => encode_key(key, out),
+        Some(key) => out.extend_from_slice(key.as_bytes()),
     }
 }
 
@@ -113,20 +109,6 @@ fn encode_fact(fact: &ClaimFact, out: &mut Vec<u8>) {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a key has 255 bytes at most, a reply fits into a commit")]
-fn encode_key(record: &KeyRecord, out: &mut Vec<u8>) {
-    let key = record.key.as_str();
-    out.push(match record.outcome {
-        KeyOutcome::Reply => REPLY,
-        KeyOutcome::Rejection => REJECTION,
-    });
-    out.extend([record.codec, key.len() as u8]);
-    out.extend(key.as_bytes());
-    out.extend(record.fingerprint.to_le_bytes());
-    out.extend((record.reply.len() as u32).to_le_bytes());
-    out.extend_from_slice(&record.reply);
-}
-
 #[expect(clippy::cast_possible_truncation, reason = "both were checked: 255 bytes at most")]
 fn push_names(first: &str, second: &str, out: &mut Vec<u8>) {
     out.extend([first.len() as u8, second.len() as u8]);
@@ -140,9 +122,9 @@ fn push_limit(expires_at: Option<Timestamp>, out: &mut Vec<u8>) {
 }
 
 impl RecordedExtras {
-    /// Reads the stored form; no bytes are no extras. The reply shares the bytes' memory. `None` when they are anything
+    /// Reads the stored form; no bytes are no extras. `None` when they are anything
     /// else.
-    pub fn decode(bytes: &Bytes) -> Option<RecordedExtras> {
+    pub fn decode(bytes: &[u8]) -> Option<RecordedExtras> {
         if bytes.is_empty() {
             return Some(RecordedExtras::default());
         }
@@ -153,8 +135,11 @@ impl RecordedExtras {
         for _ in 0..count {
             claims.push(rest.fact()?);
         }
-        let key = rest.key(bytes)?;
-        rest.0.is_empty().then_some(RecordedExtras { claims, key })
+        let key = match rest.0 {
+            [NO_KEY] => None,
+            record => Some(KeyRecord::decode(record.to_vec())?),
+        };
+        Some(RecordedExtras { claims, key })
     }
 }
 
@@ -177,22 +162,6 @@ impl<'a> Rest<'a> {
             EXPIRED => ClaimFact::Expired { claim, since: CommitNumber::new(u64::from_le_bytes(self.array()?)) },
             _ => return None,
         })
-    }
-
-    fn key(&mut self, source: &Bytes) -> Option<Option<KeyRecord>> {
-        let outcome = match self.byte()? {
-            NO_KEY => return Some(None),
-            REPLY => KeyOutcome::Reply,
-            REJECTION => KeyOutcome::Rejection,
-            _ => return None,
-        };
-        let codec = self.byte()?;
-        let length = usize::from(self.byte()?);
-        let key = IdempotencyKey::new(std::str::from_utf8(self.take(length)?).ok()?).ok()?;
-        let fingerprint = u128::from_le_bytes(self.array()?);
-        let length = usize::try_from(u32::from_le_bytes(self.array()?)).ok()?;
-        let reply = source.slice_ref(self.take(length)?);
-        Some(Some(KeyRecord { key, fingerprint, outcome, codec, reply }))
     }
 
     fn names(&mut self) -> Option<(&'a str, &'a str)> {

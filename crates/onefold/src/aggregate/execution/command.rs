@@ -43,6 +43,11 @@ impl<A: Handle<C>, C: Send + 'static> Extras<A, C> {
     pub(super) fn key(&self) -> Option<&Keyed<A::Reply, A::Rejection>> {
         self.keyed.as_ref()?.as_ref().ok()
     }
+
+    /// The same, to end with its outcome.
+    pub(super) fn into_key(self) -> Option<Keyed<A::Reply, A::Rejection>> {
+        self.keyed?.ok()
+    }
 }
 
 type KeyedOrRefused<A, C> = Result<Keyed<<A as Handle<C>>::Reply, <A as Aggregate>::Rejection>, KeyRefused>;
@@ -98,7 +103,7 @@ impl<A: Handle<C>, C: Send + 'static, F> Command<A, C, F> {
 
     /// Its idempotency key, if it has one within the rules.
     pub(crate) fn key(&self) -> Option<&str> {
-        Some(self.extras.as_ref()?.key()?.key.as_str())
+        Some(self.extras.as_ref()?.key()?.key())
     }
 
     fn extras_mut(&mut self) -> &mut Extras<A, C> {

@@ -100,7 +100,7 @@ impl<A: Handle<C>, C: Send + 'static> Prepared<A, C> {
         let reply = (decision.reply)(&instance.state);
         let mut commit = Commit::new(instance.version, encoded, metadata);
         commit.claims = claims;
-        if let Some(keyed) = extras.as_ref().and_then(|extras| extras.key()) {
+        if let Some(keyed) = extras.and_then(|extras| extras.into_key()) {
             remember_reply(instance, keyed, &reply, &mut commit, at)?;
         }
         instance.version = after;
@@ -117,7 +117,7 @@ impl<A: Handle<C>, C: Send + 'static, F> Command<A, C, F> {
         let keyed = extras.as_ref().and_then(|extras| extras.key());
         if let Some(keyed) = keyed {
             // Before anything else: a repeat is not decided again, so no version and no limit can stand in its way.
-            if let Some(remembered) = instance.remembered(&keyed.key) {
+            if let Some(remembered) = instance.remembered(keyed.key()) {
                 let version = remembered.version;
                 return Decided::Repeated { reply: keyed.repeated(remembered, &instance.slot.stream), version };
             }

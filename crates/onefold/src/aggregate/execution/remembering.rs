@@ -1,7 +1,7 @@
 //! What a command with an idempotency key leaves in its commit: its outcome, encoded, for whoever sends it again.
 
 use onefold_core::journal::{EncodeError, EncodedEvents, KeyRecord};
-use onefold_core::{Aggregate, Handle, Limits, Timestamp};
+use onefold_core::{Aggregate, Handle, Limits, StreamVersion, Timestamp};
 
 use super::super::call::{Call, Submitted};
 use super::super::instance::Instance;
@@ -13,26 +13,26 @@ use crate::keyed::Keyed;
 /// The error of a command with a new key, while there is no room for another one.
 pub(super) fn keys_are_full<A: Aggregate>(instance: &Instance<A>) -> Option<Error<A::Rejection>> {
     let limit = instance.slot.shared.config.idempotency_bytes_max;
-    let bytes = instance.keys.as_ref().map_or(0, |keys| keys.bytes());
+    let bytes = instance.keys.bytes();
     let stream = || instance.slot.stream.clone();
     (bytes >= limit).then(|| Error::Overloaded { stream: stream(), bound: "idempotency_bytes_max", limit })
 }
 
 /// Puts the reply of a decision into its commit, and remembers it. The events are applied already: on failure the state is
 /// worthless.
-pub(super) fn remember_reply<A: Aggregate, T>(
+pub(super) fn remember_reply<A: Aggregate, T: 'static>(
     instance: &mut Instance<A>,
-    keyed: &Keyed<T, A::Rejection>,
+    keyed: Keyed<T, A::Rejection>,
     reply: &T,
     commit: &mut Commit<A::Rejection>,
     at: Timestamp,
 ) -> Result<(), Error<A::Rejection>> {
     let config = &instance.slot.shared.config;
     let record = keyed.replied(reply, config.codec, config.limits.reply_bytes_max);
-    match put(record, commit, &config.limits) {
+    match within_limits(record, commit, &config.limits) {
         Ok(record) => {
             let version = instance.version.plus(commit.events.count().into());
-            instance.remember(record, version, at);
+            remember(instance, record, version, commit, at);
             Ok(())
         }
         Err(failed) => Err(not_encoded(instance, failed)),
@@ -48,13 +48,14 @@ pub(super) fn remember_rejection<A: Handle<C>, C: Send + 'static, W: Work<A>>(
 ) -> Performed<A, W::Output> {
     let Remembering { extras, metadata, at } = remembering;
     let config = &instance.slot.shared.config;
-    let record = extras.key().and_then(|keyed| keyed.rejected(&rejection, config.codec, config.limits.reply_bytes_max));
+    let reply_bytes_max = config.limits.reply_bytes_max;
+    let record = extras.into_key().and_then(|keyed| keyed.rejected(&rejection, config.codec, reply_bytes_max));
     let Some(record) = record else {
         return Performed::Answered(Err(Error::Rejected(rejection)));
     };
     let version = instance.version;
     let mut commit = Commit::new(version, EncodedEvents::NONE, metadata);
-    let record = match put(record, &mut commit, &config.limits) {
+    let record = match within_limits(record, &commit, &config.limits) {
         Ok(record) => record,
         Err(failed) => return Performed::Answered(Err(not_encoded(instance, failed))),
     };
@@ -62,19 +63,30 @@ pub(super) fn remember_rejection<A: Handle<C>, C: Send + 'static, W: Work<A>>(
     if !call.submit(Submitted { before: version, after: version, settled: instance.settled, stores: true }) {
         return Performed::Cancelled;
     }
-    instance.remember(record, version, at);
+    remember(instance, record, version, &mut commit, at);
     Performed::Decided { answer: Err(Error::Rejected(rejection)), commit }
 }
 
-/// Puts an encoded outcome into its commit.
-fn put<R>(
+/// An encoded outcome that fits into its commit.
+fn within_limits<R>(
     record: Result<KeyRecord, EncodeError>,
-    commit: &mut Commit<R>,
+    commit: &Commit<R>,
     limits: &Limits,
 ) -> Result<KeyRecord, EncodeError> {
     let record = record?;
     let claims_bytes = commit.claims.as_ref().map_or(0, |claims| claims.bytes());
-    commit_fits(limits, commit.events.bytes().len() + commit.metadata.len() + claims_bytes + record.reply.len())?;
-    commit.extras.get_or_insert_default().key = Some(record.clone());
+    commit_fits(limits, commit.events.bytes().len() + commit.metadata.len() + claims_bytes + record.reply().len())?;
     Ok(record)
+}
+
+/// Remembers an outcome, and puts it into its commit.
+fn remember<A: Aggregate>(
+    instance: &mut Instance<A>,
+    record: KeyRecord,
+    version: StreamVersion,
+    commit: &mut Commit<A::Rejection>,
+    at: Timestamp,
+) {
+    instance.remember(&record, version, at);
+    commit.extras.get_or_insert_default().key = Some(record);
 }
