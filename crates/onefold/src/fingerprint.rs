@@ -58,30 +58,57 @@ enum Tag {
 }
 
 /// Not keyed: the hash is stored and must be the same in every process.
-struct Hashing(SipHasher24);
+struct Hashing {
+    hasher: SipHasher24,
+    /// What is not hashed yet: the hash likes it in large pieces.
+    buffer: [u8; BUFFER_BYTES],
+    filled: usize,
+}
+
+/// More than what most commands tell.
+const BUFFER_BYTES: usize = 192;
 
 impl Hashing {
     fn new() -> Self {
-        Hashing(SipHasher24::new())
+        Hashing { hasher: SipHasher24::new(), buffer: [0; BUFFER_BYTES], filled: 0 }
     }
 
-    fn finish(&self) -> u128 {
-        self.0.finish128().as_u128()
+    fn finish(mut self) -> u128 {
+        self.flush();
+        self.hasher.finish128().as_u128()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.filled + bytes.len() > BUFFER_BYTES {
+            self.flush();
+        }
+        match self.buffer.get_mut(self.filled..self.filled + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.filled += bytes.len();
+            }
+            None => self.hasher.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.hasher.write(&self.buffer[..self.filled]);
+        self.filled = 0;
     }
 
     fn tag(&mut self, tag: Tag) {
-        self.0.write_u8(tag as u8);
+        self.write(&[tag as u8]);
     }
 
     fn fixed<const N: usize>(&mut self, tag: Tag, bytes: [u8; N]) {
         self.tag(tag);
-        self.0.write(&bytes);
+        self.write(&bytes);
     }
 
     /// With the length in front: no two sequences of texts are alike.
     fn sized(&mut self, tag: Tag, bytes: &[u8]) {
         self.fixed(tag, (bytes.len() as u64).to_le_bytes());
-        self.0.write(bytes);
+        self.write(bytes);
     }
 
     fn named(&mut self, name: &str) {

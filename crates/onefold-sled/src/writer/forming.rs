@@ -226,8 +226,10 @@ fn warm(backlog: &VecDeque<Entry>) {
     let busy = heads().filter(|head| head.state.is_locked()).count();
     let text = parts().filter(|part| part.stream().as_str().starts_with(' ')).count();
     let bytes = parts().filter(|part| part.events.bytes().first() == Some(&0)).count();
+    let keys = parts().filter_map(|part| part.extras.as_ref()?.key.as_ref());
+    let ended = keys.filter(|key| key.as_bytes().first() == Some(&0)).count();
     // Nobody needs the sums; but for them the look would be left out.
-    std::hint::black_box((live, busy, text, bytes));
+    std::hint::black_box((live, busy, text, bytes, ended));
 }
 
 /// Gives a new session; what was submitted before under older ones is decided by now, or will be told before.

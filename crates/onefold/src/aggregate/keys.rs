@@ -5,6 +5,7 @@
 //! old; so would one that was ahead and is right again make new ones look older than they are. Therefore a key goes only when
 //! it is older than so many keyed commits *and* older than so long, by the running maximum of the commits' times.
 
+mod filter;
 mod log;
 
 use std::sync::LazyLock;
@@ -14,6 +15,7 @@ use hashbrown::HashTable;
 use onefold_core::journal::KeyRecord;
 use onefold_core::{StreamVersion, Timestamp};
 
+use self::filter::Filter;
 use self::log::{Log, Place};
 
 /// How long keys are remembered: at least so many, and at least for so long.
@@ -38,8 +40,8 @@ pub(crate) struct Keys {
     /// In the order of their commits.
     log: Log,
     count: usize,
-    /// A bit for each key, as long as there is no table.
-    filter: u128,
+    /// Of each key, as long as there is no table.
+    filter: Filter,
     /// Where each key's last record is, once there are many.
     table: Option<Box<HashTable<Place>>>,
     newest: Timestamp,
@@ -54,7 +56,7 @@ impl Keys {
         let hash = hash_of(key);
         let place = match &self.table {
             Some(table) => *table.find(hash, |place| self.log.has_key(*place, key))?,
-            None if self.filter & bit_of(hash) == 0 => return None,
+            None if !self.filter.may_hold(hash) => return None,
             None => self.log.places().filter(|place| self.log.has_key(*place, key)).last()?,
         };
         Some(self.log.get(place)?.remembered)
@@ -69,7 +71,7 @@ impl Keys {
         match &mut self.table {
             Some(table) => note(table, &self.log, record.key(), place),
             None if self.count > FEW => self.make_table(),
-            None => self.filter |= bit_of(hash_of(record.key())),
+            None => self.filter.add(hash_of(record.key())),
         }
         self.forget_old(retention);
     }
@@ -82,7 +84,7 @@ impl Keys {
             && self.newest.as_micros().saturating_sub(oldest.at.as_micros()) > time
         {
             let hash = hash_of(oldest.remembered.record.key());
-            // A bit can't be taken back.
+            // The filter can't take one back.
             let table = match &mut self.table {
                 Some(table) => table,
                 None => {
@@ -127,11 +129,6 @@ fn note(table: &mut HashTable<Place>, log: &Log, key: &str, place: Place) {
 fn hash_of(key: &str) -> u64 {
     static HASHING: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::new);
     HASHING.hash_one(key)
-}
-
-/// Its bit in the filter.
-fn bit_of(hash: u64) -> u128 {
-    1 << (hash >> (u64::BITS - u128::BITS.ilog2()))
 }
 
 #[cfg(test)]

@@ -76,3 +76,25 @@ fn failure_to_serialize_is_told() {
     }
     assert_eq!(fingerprint(&Broken), Err(Unhashable("no".into())));
 }
+
+/// Fingerprints are stored: a change of one would make another command of each that was sent before. And in what pieces a
+/// command is hashed changes nothing.
+#[test]
+fn fingerprints_are_for_ever() {
+    let text = |tag: u8, text: &str| [&[tag][..], &(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
+    let (named, variant) = (|name: &str| text(12, name), |name: &str| text(13, name));
+    let (begin, end) = ([14], [&[16][..], &[0; 16]].concat());
+    let hash = |pieces: &[&[u8]]| {
+        let mut hasher = SipHasher24::new();
+        hasher.write(&pieces.concat());
+        hasher.finish128().as_u128()
+    };
+    let amount = [&[3][..], &10_u128.to_le_bytes()].concat();
+    let deposit = hash(&[&named("Deposit"), &begin, &named("amount"), &amount, &end]);
+    assert_eq!(of(Deposit { amount: 10 }), deposit);
+    for (short, long) in [(0, 0), (3, 120), (150, 50), (10, 1_000), (1_000, 10)] {
+        let (short, long) = ("s".repeat(short), "l".repeat(long));
+        let note = hash(&[&named("Command"), &variant("Note"), &begin, &text(7, &short), &text(7, &long), &end]);
+        assert_eq!(of(Command::Note(short, long)), note);
+    }
+}

@@ -27,12 +27,13 @@ const EXPIRED: u8 = 4;
 
 const NO_KEY: u8 = 0;
 
-const COUNT_BYTES: usize = 4;
+/// Bytes of extras: those of a commit with a key need no memory of their own.
+type Buffer = SmallVec<[u8; 128]>;
 
 /// The extras of a commit's parts, encoded; by default none.
 #[derive(Clone, Debug, Default)]
 pub struct EncodedExtras {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     /// Where those of each part end; empty when no part has any.
     ends: SmallVec<[usize; 1]>,
 }
@@ -43,10 +44,7 @@ impl EncodedExtras {
         if !append.parts.iter().any(|part| part.has_extras()) {
             return Self::default();
         }
-        let keys = append.parts.iter().filter_map(|part| part.extras.as_ref()?.key.as_ref());
-        let keys_bytes = keys.map(|key| key.as_bytes().len()).sum::<usize>();
-        let bytes = Vec::with_capacity(keys_bytes + COUNT_BYTES * append.parts.len() + 64 * claims.facts.len());
-        let mut encoded = EncodedExtras { bytes, ends: SmallVec::new() };
+        let mut encoded = Self::default();
         let mut facts = claims.facts.iter().peekable();
         for (index, part) in append.parts.iter().enumerate() {
             if part.has_extras() {
@@ -75,22 +73,22 @@ impl EncodedExtras {
     }
 }
 
-fn encode_part<'a>(facts: impl Iterator<Item = &'a ClaimFact>, key: Option<&KeyRecord>, out: &mut Vec<u8>) {
+fn encode_part<'a>(facts: impl Iterator<Item = &'a ClaimFact>, key: Option<&KeyRecord>, out: &mut Buffer) {
     let count_at = out.len();
-    out.extend([0; COUNT_BYTES]);
+    out.extend([0; 4]);
     let mut count = 0u32;
     for fact in facts {
         encode_fact(fact, out);
         count += 1;
     }
-    out[count_at..count_at + COUNT_BYTES].copy_from_slice(&count.to_le_bytes());
+    out[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
     match key {
         None => out.push(NO_KEY),
         Some(key) => out.extend_from_slice(key.as_bytes()),
     }
 }
 
-fn encode_fact(fact: &ClaimFact, out: &mut Vec<u8>) {
+fn encode_fact(fact: &ClaimFact, out: &mut Buffer) {
     out.push(match fact {
         ClaimFact::Taken { .. } => TAKEN,
         ClaimFact::Released { .. } => RELEASED,
@@ -110,13 +108,13 @@ fn encode_fact(fact: &ClaimFact, out: &mut Vec<u8>) {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "both were checked: 255 bytes at most")]
-fn push_names(first: &str, second: &str, out: &mut Vec<u8>) {
+fn push_names(first: &str, second: &str, out: &mut Buffer) {
     out.extend([first.len() as u8, second.len() as u8]);
-    out.extend(first.as_bytes());
-    out.extend(second.as_bytes());
+    out.extend_from_slice(first.as_bytes());
+    out.extend_from_slice(second.as_bytes());
 }
 
-fn push_limit(expires_at: Option<Timestamp>, out: &mut Vec<u8>) {
+fn push_limit(expires_at: Option<Timestamp>, out: &mut Buffer) {
     out.push(u8::from(expires_at.is_some()));
     out.extend(expires_at.iter().flat_map(|at| at.as_micros().to_le_bytes()));
 }
