@@ -74,8 +74,8 @@ struct ClaimsRound {
 pub(crate) async fn run(options: RunOptions, workers: usize) -> anyhow::Result<bool> {
     let load = &options.load;
     ensure!(
-        load.rate.is_none() && !options.with_limit && !options.with_memory,
-        "`claims` is a closed loop on one journal: leave out --rate, --with-limit and --with-memory"
+        load.rate.is_none() && !options.with_limit && !options.with_memory && !options.idempotent,
+        "`claims` is a closed loop on one journal: leave out --rate, --with-limit, --with-memory and --idempotent"
     );
     let (registrations, rounds) = (load.aggregates, load.rounds(true));
     let names = options.names.min(registrations);

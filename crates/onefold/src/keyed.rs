@@ -11,6 +11,8 @@
 //! How a reply becomes bytes is chosen by the builder's method, which alone asks for serde: a command without a key carries an
 //! empty pointer.
 
+use std::io::Write;
+
 use onefold_core::journal::{EncodeError, KeyDraft, KeyOutcome, KeyRecord};
 use onefold_core::{CodecError, CodecId, InvalidKey, PayloadWriter, StreamId, TooLarge};
 use serde::Serialize;
@@ -161,10 +163,10 @@ fn record<T>(
 ) -> Result<KeyRecord, EncodeError> {
     let unhashable = |error: Unhashable| EncodeError::Reply { error: CodecError::Encode(error.to_string()) };
     let check = coding.check(value).map_err(unhashable)?;
-    draft.end(outcome, codec.number(), |out| {
-        out.extend_from_slice(&check.to_le_bytes());
-        let mut writer = PayloadWriter::new(out, bytes_max);
-        match (coding.encode)(codec, value, &mut writer) {
+    let check = check.to_le_bytes();
+    draft.end(outcome, codec.number(), check.len().saturating_add(bytes_max), |writer| {
+        let written = writer.write_all(&check).map_err(|error| CodecError::Encode(error.to_string()));
+        match written.and_then(|()| (coding.encode)(codec, value, writer)) {
             Err(_) if writer.overflowed() => Err(TooLarge::Reply { limit: bytes_max }.into()),
             Err(error) => Err(EncodeError::Reply { error }),
             Ok(()) => Ok(()),

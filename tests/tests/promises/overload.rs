@@ -62,6 +62,14 @@ async fn total_bound_refuses_whoever_comes() {
     assert_eq!(world.runtime.stats().admitted, 32);
     for id in ["t0", "new"] {
         assert_eq!(overloaded(world.tallies.ask(id, Add(1)).await), ("admitted_max", 32));
+        assert_eq!(overloaded(world.tallies.version(id).await), ("admitted_max", 32));
+        assert_eq!(overloaded(world.tallies.ask(id, Add(1)).idempotency_key("again").await), ("admitted_max", 32));
+    }
+    let answer = world.tallies.ask("t0", Add(1)).idempotency_key("").await;
+    assert!(matches!(answer, Err(Error::InvalidKey(_))), "what trying again does not mend is told: {answer:?}");
+    for id in ["", "a\nb", &"x".repeat(256)] {
+        let answer = world.tallies.ask(id, Add(1)).await;
+        assert!(matches!(answer, Err(Error::InvalidId(_))), "what trying again does not mend is told: {answer:?}");
     }
     assert_eq!(world.runtime.stats().resident, 16, "a refused newcomer takes no place");
     faults.clear();

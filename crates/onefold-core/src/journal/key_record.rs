@@ -12,8 +12,9 @@
 //! All integers are little-endian.
 
 use std::fmt;
+use std::io::Write;
 
-use crate::InvalidKey;
+use crate::{InvalidKey, PayloadWriter};
 
 const REPLY: u8 = 1;
 const REJECTION: u8 = 2;
@@ -78,7 +79,7 @@ impl KeyDraft {
         fingerprint_of(&self.0)
     }
 
-    /// The command has ended. `write` appends the encoded reply, or rejection, to the bytes that it is given.
+    /// The command has ended. `write` writes the encoded reply, or rejection, of `bytes_max` bytes at most.
     ///
     /// # Errors
     ///
@@ -91,11 +92,12 @@ impl KeyDraft {
         self,
         outcome: KeyOutcome,
         codec: u8,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        bytes_max: usize,
+        write: impl FnOnce(&mut PayloadWriter<'_>) -> Result<(), E>,
     ) -> Result<KeyRecord, E> {
         let KeyDraft(mut bytes) = self;
         let reply_at = bytes.len();
-        write(&mut bytes)?;
+        write(&mut PayloadWriter::new(&mut bytes, bytes_max))?;
         let length = u32::try_from(bytes.len() - reply_at).expect("a reply of less than 4 GiB");
         bytes[reply_at - LENGTH_BYTES..reply_at].copy_from_slice(&length.to_le_bytes());
         bytes[0] = match outcome {
@@ -118,10 +120,9 @@ impl KeyRecord {
     ///
     /// When the reply has 4 GiB or more, which no commit holds.
     pub fn new(key: &str, fingerprint: u128, outcome: KeyOutcome, codec: u8, reply: &[u8]) -> Result<Self, InvalidKey> {
-        KeyDraft::new(key, fingerprint)?.end(outcome, codec, |out| {
-            out.extend_from_slice(reply);
-            Ok(())
-        })
+        let draft = KeyDraft::new(key, fingerprint)?;
+        let ended = draft.end(outcome, codec, reply.len(), |out| out.write_all(reply));
+        Ok(ended.expect("there is room for as many bytes as it has"))
     }
 }
 
@@ -163,6 +164,11 @@ impl<B: AsRef<[u8]>> KeyRecord<B> {
         &bytes[reply_at(usize::from(bytes[KEY_AT - 1]))..]
     }
 
+    /// The same with bytes of its own.
+    pub fn to_owned(&self) -> KeyRecord {
+        KeyRecord(self.as_bytes().to_vec())
+    }
+
     /// The stored form.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_ref()
@@ -201,6 +207,17 @@ mod tests {
 
     fn record(reply: &[u8]) -> KeyRecord {
         KeyRecord::new("käy", u128::MAX / 3, KeyOutcome::Rejection, 7, reply).unwrap()
+    }
+
+    /// Byte by byte: what was stored once has to be read for ever.
+    #[test]
+    fn stored_form_is_for_ever() {
+        let record = KeyRecord::new("käy", 0x0102_0304, KeyOutcome::Rejection, 7, b"reply").unwrap();
+        let stored = b"\x02\x07\x04k\xC3\xA4y\x04\x03\x02\x01\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0reply";
+        assert_eq!(record.as_bytes(), stored);
+        assert_eq!(KeyRecord::decode(&stored[..]).map(|record| record.outcome()), Some(KeyOutcome::Rejection));
+        let record = KeyRecord::new("k", 0, KeyOutcome::Reply, 1, b"").unwrap();
+        assert_eq!(record.as_bytes()[..3], [1, 1, 1]);
     }
 
     #[test]

@@ -96,8 +96,9 @@ impl<A: Aggregate, W: Work<A>> Sending<A, W> {
         let this = self.project();
         let shared = &this.kind.shared;
         if let Some(mut work) = this.work.take() {
-            // One that retries has first to be noted down as an attempt.
+            // One that retries has first to be noted down as an attempt; one with a key is told what is wrong with that.
             if this.retry.is_none()
+                && !work.has_key()
                 && let Some(refusal) = dispatch::refuses(this.kind, this.id)
             {
                 return Poll::Ready(Err(refusal));

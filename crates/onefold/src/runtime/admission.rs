@@ -43,7 +43,7 @@ impl Admission {
         u32::try_from(self.bytes_max.min(bytes as u64)).unwrap_or(u32::MAX)
     }
 
-    /// The bound that is reached already, whatever comes. Changes nothing: in an overload most commands get no further, and those
+    /// The bound that is reached already, whatever comes: that of the count, mostly, for one in bytes leaves some room. Changes nothing: in an overload most commands get no further, and those
     /// that are served do not have to share the number with them.
     pub(crate) fn is_full(&self) -> Option<Refused> {
         let admitted = self.admitted.load(Ordering::Relaxed);

@@ -123,22 +123,35 @@ impl RecordedExtras {
     /// Reads the stored form; no bytes are no extras. `None` when they are anything
     /// else.
     pub fn decode(bytes: &[u8]) -> Option<RecordedExtras> {
-        if bytes.is_empty() {
-            return Some(RecordedExtras::default());
-        }
-        let mut rest = Rest(bytes);
-        let count = u32::from_le_bytes(rest.array()?);
-        // No room is made for what may not be there.
-        let mut claims = Vec::with_capacity(usize::try_from(count).ok()?.min(16));
-        for _ in 0..count {
-            claims.push(rest.fact()?);
-        }
-        let key = match rest.0 {
-            [NO_KEY] => None,
-            record => Some(KeyRecord::decode(record.to_vec())?),
-        };
-        Some(RecordedExtras { claims, key })
+        let (claims, key) = parse(bytes)?;
+        Some(RecordedExtras { claims, key: key.map(|record| record.to_owned()) })
     }
+}
+
+/// Whether bytes are the stored form of extras.
+pub(super) fn are_extras(bytes: &[u8]) -> bool {
+    parse(bytes).is_some()
+}
+
+/// What extras consist of; the record lies where it lay.
+type Parsed<'a> = (Vec<ClaimFact>, Option<KeyRecord<&'a [u8]>>);
+
+fn parse(bytes: &[u8]) -> Option<Parsed<'_>> {
+    if bytes.is_empty() {
+        return Some((Vec::new(), None));
+    }
+    let mut rest = Rest(bytes);
+    let count = u32::from_le_bytes(rest.array()?);
+    // No room is made for what may not be there.
+    let mut claims = Vec::with_capacity(usize::try_from(count).ok()?.min(16));
+    for _ in 0..count {
+        claims.push(rest.fact()?);
+    }
+    let key = match rest.0 {
+        [NO_KEY] => None,
+        record => Some(KeyRecord::decode(record)?),
+    };
+    Some((claims, key))
 }
 
 /// What is not read yet.

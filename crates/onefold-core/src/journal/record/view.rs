@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::super::read::is_beyond;
-use super::super::{EventFrames, RecordedCommit, RecordedExtras, RecordedPart};
+use super::super::{EventFrames, RecordedCommit, RecordedPart};
 use super::{
     FIXED_BYTES, FORMAT, FORMAT_WITH_EXTRAS, KIND_COMMIT, RecordError, part_fixed_bytes, u32_at, u64_at, usize_at,
 };
@@ -217,7 +217,7 @@ impl<'a> RecordView<'a> {
             return Err(RecordError::Malformed("a body is not the events it claims to be"));
         }
         let extras_bytes = if extras.is_empty() { Bytes::new() } else { source.slice_ref(extras) };
-        if RecordedExtras::decode(&extras_bytes).is_none() {
+        if !extras_bytes.is_empty() && !super::extras::are_extras(&extras_bytes) {
             return Err(RecordError::Malformed("a body ends with something else than extras"));
         }
         Ok(RecordedPart {

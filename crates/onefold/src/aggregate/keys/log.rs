@@ -32,12 +32,15 @@ pub(super) struct Entry<'a> {
 
 const HEADER_BYTES: usize = 4 + 8 + 8;
 
+/// Beside it a kilobyte in reserve is nothing.
+const LARGE: usize = 64 * 1024;
+
 impl Log {
     pub(super) fn push(&mut self, record: &KeyRecord, version: StreamVersion, at: Timestamp) -> Place {
         let place = self.end();
         let record = record.as_bytes();
         let length = u32::try_from(record.len()).expect("a record fits into a commit");
-        self.bytes.reserve(HEADER_BYTES + record.len());
+        self.make_room(HEADER_BYTES + record.len());
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(&version.get().to_le_bytes());
         self.bytes.extend_from_slice(&at.as_micros().to_le_bytes());
@@ -47,6 +50,12 @@ impl Log {
 
     /// The entry at a place that `push` gave, or an iteration.
     pub(super) fn get(&self, place: Place) -> Option<Entry<'_>> {
+        let entry = self.parse(place);
+        debug_assert!(entry.is_some(), "a record that was remembered is one");
+        entry
+    }
+
+    fn parse(&self, place: Place) -> Option<Entry<'_>> {
         let bytes = self.at(place)?;
         let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
         let number = |at: usize| header[at..at + 8].try_into().map(u64::from_le_bytes).ok();
@@ -80,18 +89,24 @@ impl Log {
             self.bytes.drain(..self.start);
             self.cut += self.start as u64;
             self.start = 0;
-            self.bytes.shrink_to(self.bytes.len() * 2);
+            if self.bytes.len() * 2 < self.bytes.capacity() {
+                self.bytes.shrink_to(self.bytes.len() + self.bytes.len() / 2);
+            }
         }
     }
 
-    /// The bytes of its entries.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.start
+    /// The bytes it occupies.
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.bytes.capacity()
     }
 
-    #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+    /// Grows by halves, and by quarters when it is large: what is in reserve counts.
+    fn make_room(&mut self, bytes: usize) {
+        if self.bytes.capacity() - self.bytes.len() < bytes {
+            let len = self.bytes.len();
+            let share = if len < LARGE { len / 2 } else { len / 4 };
+            self.bytes.reserve_exact(bytes.max(share));
+        }
     }
 
     fn end(&self) -> Place {
