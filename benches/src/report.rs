@@ -10,7 +10,7 @@ mod units;
 use serde::Serialize;
 
 pub(crate) use self::goals::{Goal, goals, print_verified};
-pub(crate) use self::text::table;
+pub(crate) use self::text::{column, failures, place_of, syncs, table};
 pub(crate) use self::units::{bytes, micros, number, ratio, whole};
 use crate::ledger::Ledger;
 use crate::machine::Machine;

@@ -173,7 +173,7 @@ async fn start(store: &Store, options: &RunOptions) -> anyhow::Result<Runtime> {
 }
 
 fn print(report: &ClaimsReport) {
-    let (number, whole, machine) = (report::number, report::whole, &report.machine);
+    let (number, whole) = (report::number, report::whole);
     println!(
         "claims · {} registrations for {} names · {} in flight · {} rounds",
         number(report.aggregates.into()),
@@ -181,10 +181,8 @@ fn print(report: &ClaimsReport) {
         number(report.in_flight.into()),
         report.rounds
     );
-    println!(
-        "{} ({}) on {} · {} cores, {} · {}\n",
-        report.journal, report.durability, report.filesystem, machine.cores, machine.processor, machine.kernel
-    );
+    let place = report::place_of((report.journal, report.durability), &report.filesystem, &report.machine);
+    println!("{place}\n");
     let rows = [
         ("registrations/s", whole(report.registrations_per_second)),
         ("won/s", whole(report.won_per_second)),
@@ -193,19 +191,11 @@ fn print(report: &ClaimsReport) {
         ("p50", report::micros(report.p50_us)),
         ("p99", report::micros(report.p99_us)),
     ];
-    let rows = rows.into_iter().map(|(name, figure)| vec![name.to_owned(), figure]);
-    println!("{}\n", report::table(&["", report.journal], rows));
-    if let (Some(syncs), Some(group)) = (report.fsyncs_per_second, report.group_size_mean) {
-        println!("  syncs       {}/s, {group:.1} commits each", whole(syncs));
+    println!("{}\n", report::column(report.journal, rows));
+    if let Some(syncs) = report::syncs(report.fsyncs_per_second, report.group_size_mean) {
+        println!("  syncs       {syncs}");
     }
-    let failed = match &report.first_failure {
-        Some(failure) => format!(
-            ", {} failed, {} with unknown outcome; the first: {failure}",
-            number(report.failed),
-            number(report.unknown)
-        ),
-        None => String::new(),
-    };
+    let failed = report::failures(report.failed, report.unknown, report.first_failure.as_deref());
     println!("  answers     {} won, {} rejected{failed}", number(report.won), number(report.rejected));
     match &report.discrepancy {
         None => println!(

@@ -122,7 +122,7 @@ pub(crate) async fn run(options: PassivationsOptions, workers: usize) -> anyhow:
 }
 
 fn print(report: &PassivationsReport) {
-    let (number, machine) = (report::number, &report.machine);
+    let number = report::number;
     println!(
         "passivations · {} aggregates, {} of them in memory · {} in flight · {}-byte events",
         number(report.aggregates.into()),
@@ -130,10 +130,7 @@ fn print(report: &PassivationsReport) {
         number(report.in_flight.into()),
         report.event_bytes
     );
-    println!(
-        "sled (fsync) on {} · {} cores, {} · {}\n",
-        report.filesystem, machine.cores, machine.processor, machine.kernel
-    );
+    println!("{}\n", report::place_of(("sled", "fsync"), &report.filesystem, &report.machine));
     let lost = match (&report.discrepancy, report.failed + report.unknown) {
         (None, 0) => "nothing".to_owned(),
         (None, failed) => format!("nothing; {} commands failed", number(failed)),

@@ -240,35 +240,25 @@ async fn verify(journal: &Arc<dyn Journal>, told: &Told) -> Result<u64, String> 
 }
 
 fn print(report: &TransfersReport) {
-    let (number, whole, machine) = (report::number, report::whole, &report.machine);
+    let (number, whole) = (report::number, report::whole);
     println!(
         "transfers · any two of {} aggregates · {} in flight · {} rounds",
         number(report.aggregates.into()),
         number(report.in_flight.into()),
         report.rounds
     );
-    println!(
-        "{} ({}) on {} · {} cores, {} · {}\n",
-        report.journal, report.durability, report.filesystem, machine.cores, machine.processor, machine.kernel
-    );
+    let place = report::place_of((report.journal, report.durability), &report.filesystem, &report.machine);
+    println!("{place}\n");
     let rows = [
         ("transacts/s", whole(report.transacts_per_second)),
         ("p50", report::micros(report.p50_us)),
         ("p99", report::micros(report.p99_us)),
     ];
-    let rows = rows.into_iter().map(|(name, figure)| vec![name.to_owned(), figure]);
-    println!("{}\n", report::table(&["", report.journal], rows));
-    if let (Some(syncs), Some(group)) = (report.fsyncs_per_second, report.group_size_mean) {
-        println!("  syncs       {}/s, {group:.1} commits each", whole(syncs));
+    println!("{}\n", report::column(report.journal, rows));
+    if let Some(syncs) = report::syncs(report.fsyncs_per_second, report.group_size_mean) {
+        println!("  syncs       {syncs}");
     }
-    let failed = match &report.first_failure {
-        Some(failure) => format!(
-            ", {} failed, {} with unknown outcome; the first: {failure}",
-            number(report.failed),
-            number(report.unknown)
-        ),
-        None => String::new(),
-    };
+    let failed = report::failures(report.failed, report.unknown, report.first_failure.as_deref());
     println!("  answers     {} done{failed}", number(report.done));
     match &report.discrepancy {
         None => println!("  verified    yes: {} commits of two parts each", number(report.verified_commits)),

@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::units::{bytes, figure, micros, number, ratio, whole};
 use super::{Latency, RunReport};
+use crate::machine::Machine;
 use crate::series::Series;
 
 /// Prints a run. The first series is the measured one.
@@ -35,12 +36,34 @@ pub(super) fn what(report: &RunReport) -> String {
 
 /// Where it ran, in a line.
 pub(super) fn place(report: &RunReport) -> String {
-    let (setup, machine) = (&report.setup, &report.machine);
-    let journal = match setup.durability {
-        "none" => setup.journal.to_owned(),
-        durability => format!("{} ({durability}) on {}", setup.journal, setup.filesystem),
+    let setup = &report.setup;
+    place_of((setup.journal, setup.durability), &setup.filesystem, &report.machine)
+}
+
+/// On which journal, with which durability, on what: in a line.
+pub(crate) fn place_of((journal, durability): (&str, &str), filesystem: &str, machine: &Machine) -> String {
+    let journal = match durability {
+        "none" => journal.to_owned(),
+        durability => format!("{journal} ({durability}) on {filesystem}"),
     };
     format!("{journal} · {} cores, {} · {}", machine.cores, machine.processor, machine.kernel)
+}
+
+/// A table of one target's figures, by name.
+pub(crate) fn column<const N: usize>(target: &str, figures: [(&str, String); N]) -> Table {
+    table(&["", target], figures.map(|(name, figure)| vec![name.to_owned(), figure]))
+}
+
+/// How many syncs there were, and what was behind each; of a journal that has some.
+pub(crate) fn syncs(fsyncs_per_second: Option<f64>, group_size_mean: Option<f64>) -> Option<String> {
+    let (fsyncs, group) = fsyncs_per_second.zip(group_size_mean)?;
+    Some(format!("{}/s, {} commits each", whole(fsyncs), figure(group)))
+}
+
+/// What was not done, behind what was; nothing if there is none.
+pub(crate) fn failures(failed: u64, unknown: u64, first: Option<&str>) -> String {
+    let Some(first) = first else { return String::new() };
+    format!(", {} failed, {} with unknown outcome; the first: {first}", number(failed), number(unknown))
 }
 
 fn figures(report: &RunReport, series: &[&Series]) -> Table {
@@ -94,8 +117,8 @@ pub(super) fn facts(report: &RunReport) -> Vec<(&'static str, String)> {
     if let Some(ratio) = report.limit.p50_limit_ratio {
         facts.push(("p50", format!("{ratio:.2} times the limit's")));
     }
-    if let (Some(fsyncs), Some(group)) = (report.cost.fsyncs_per_second, report.cost.group_size_mean) {
-        facts.push(("syncs", format!("{}/s, {} commits each", whole(fsyncs), figure(group))));
+    if let Some(syncs) = syncs(report.cost.fsyncs_per_second, report.cost.group_size_mean) {
+        facts.push(("syncs", syncs));
     }
     if let Some(disk) = report.cost.bytes_per_event_on_disk {
         facts.push(("disk", format!("{} bytes per event of {} bytes", figure(disk), report.setup.event_bytes)));
