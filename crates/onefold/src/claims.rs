@@ -1,18 +1,15 @@
 //! Who holds which claim: one looked up, or all of a namespace.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use futures_core::future::BoxFuture;
 use onefold_core::journal::{ClaimPage, Journal, ReadError};
 use onefold_core::{ClaimName, Holder, InvalidClaim};
 
-/// Claims fetched at a time.
-const PAGE_CLAIMS: usize = 1024;
+use crate::pages::{PAGE_ENTRIES, Pages};
 
 /// Why nobody can tell who holds a claim.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,21 +31,12 @@ type Held = (ClaimName, Holder);
 pub struct ClaimStream {
     journal: Arc<dyn Journal>,
     namespace: String,
-    after: Option<String>,
-    ready: VecDeque<Held>,
-    page: Option<BoxFuture<'static, Result<Vec<Held>, ReadError>>>,
-    ended: bool,
+    pages: Pages<Held>,
 }
 
 impl ClaimStream {
     pub(crate) fn new(journal: Arc<dyn Journal>, namespace: &str) -> Self {
-        let namespace = namespace.to_owned();
-        ClaimStream { journal, namespace, after: None, ready: VecDeque::new(), page: None, ended: false }
-    }
-
-    fn fetch(&self) -> BoxFuture<'static, Result<Vec<Held>, ReadError>> {
-        let (namespace, after) = (self.namespace.clone(), self.after.clone());
-        self.journal.claims(ClaimPage { namespace, after, limit: PAGE_CLAIMS })
+        ClaimStream { journal, namespace: namespace.to_owned(), pages: Pages::new() }
     }
 }
 
@@ -56,32 +44,11 @@ impl Stream for ClaimStream {
     type Item = Result<Held, ReadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        loop {
-            if let Some(held) = this.ready.pop_front() {
-                return Poll::Ready(Some(Ok(held)));
-            }
-            if this.ended {
-                return Poll::Ready(None);
-            }
-            if this.page.is_none() {
-                this.page = Some(this.fetch());
-            }
-            let Some(page) = &mut this.page else { continue };
-            let fetched = ready!(page.as_mut().poll(cx));
-            this.page = None;
-            match fetched {
-                Ok(claims) => {
-                    this.ended = claims.len() < PAGE_CLAIMS;
-                    this.after = claims.last().map(|(name, _)| name.value().to_owned());
-                    this.ready = claims.into();
-                }
-                Err(error) => {
-                    this.ended = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
-            }
-        }
+        let ClaimStream { journal, namespace, pages } = &mut *self;
+        pages.poll_next(cx, |last| {
+            let after = last.map(|(name, _)| name.value().to_owned());
+            journal.claims(ClaimPage { namespace: namespace.clone(), after, limit: PAGE_ENTRIES })
+        })
     }
 }
 

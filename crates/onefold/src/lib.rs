@@ -68,6 +68,7 @@ mod fingerprint;
 mod ids;
 mod instant;
 mod keyed;
+mod pages;
 mod receipt;
 mod report;
 mod runtime;
