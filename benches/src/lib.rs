@@ -37,6 +37,7 @@ mod store;
 mod target;
 
 mod core_time;
+mod cores;
 mod ledger;
 mod memory_watch;
 mod pooled;

@@ -140,7 +140,7 @@ impl Noisy {
             let operation = Operation { aggregate: self.aggregate, kind: OperationKind::Write { nonce } };
             recorders.record(&window, operation, outcome, started, Instant::now().max(window.start));
             if refused && !crowd.rest.is_zero() {
-                tokio::time::sleep(crowd.rest).await;
+                tokio::time::sleep(crowd.rest.mul_f64(0.5 + rng.unit())).await;
             }
         }
     }

@@ -1,15 +1,17 @@
 //! `cargo load overload`: ten times more commands than can be done.
 //!
 //! ```text
-//!   peak            peak beside arrivals        calm        overload         calm again
-//!   closed loop     closed loop, while the      a quarter   ten times        a quarter
-//!                   arrivals go nowhere         of peak     the peak         of peak
+//!   peak                         calm           overload       calm again
+//!   three ways, see peak.rs      a quarter      ten times      a quarter
+//!                                of the peak    the peak       of the peak
 //! ```
 //!
-//! The generator runs on the same cores as the runtime. What it takes of them shows in the second peak, which is therefore the
-//! one to compare with: as many arrivals take as much of the cores there, and nothing else differs.
+//! The generator has cores of its own, if there are two (see cores.rs), and does there what a caller does: commands are refused where
+//! they are asked. With `--shared-cores` it runs on the runtime's; what it takes of them shows in the peak beside arrivals, which is
+//! then the one to compare with.
 
 mod callers;
+mod peak;
 mod print;
 mod report;
 
@@ -24,6 +26,7 @@ use crate::arrivals::{Arrivals, Offered, Stretch};
 use crate::closed_loop;
 use crate::contender::{Contender, ContenderTarget};
 use crate::core_time::CoreTime;
+use crate::cores::Cores;
 use crate::footprint;
 use crate::ids::Ids;
 use crate::machine::Machine;
@@ -36,10 +39,9 @@ use crate::recorder::{Recorders, Window};
 use crate::report::json;
 use crate::series::micros_at;
 use crate::store::StoreOptions;
-use crate::target::{Outcome, Target};
 use crate::timeline::Timeline;
 use crate::verify;
-use crate::workload::{Operation, Pickers, Workload};
+use crate::workload::{Pickers, Workload};
 
 const SEED: u64 = 1;
 const MIB: u64 = 1 << 20;
@@ -57,7 +59,7 @@ const NORMAL_SECONDS_MAX: f64 = 2.0;
 
 /// Runs the command; returns whether the journal held what was acknowledged.
 #[expect(clippy::cast_precision_loss, reason = "rates and ratios")]
-pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Result<bool> {
+pub(crate) async fn run(options: OverloadOptions, workers: usize, cores: Option<Cores>) -> anyhow::Result<bool> {
     if let Some(rate) = options.harness_alone {
         return callers::run(&options, rate, workers).await;
     }
@@ -76,25 +78,23 @@ pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Res
         pickers: Pickers::new(Workload::Uniform, options.aggregates, options.in_flight, SEED),
         // The generator and the prober have recorders of their own.
         recorders: Arc::new(Recorders::new(workers + 2, options.aggregates)),
+        cores,
     };
     progress.say("one event for each aggregate");
     closed_loop::prefill(&overload.target, options.in_flight, options.aggregates, SEED, &overload.recorders).await;
 
     progress.say("the peak");
-    overload.closed(0, Duration::from_secs(1)).await;
-    let cores = CoreTime::of_this_process();
-    let peak = overload.closed(1, options.peak_seconds).await;
-    let peak_cores = CoreTime::of_this_process() - cores;
-    let planned = options.arrivals.unwrap_or(peak * options.factor);
+    let planned = |peak| options.arrivals.unwrap_or(peak * options.factor);
+    let peaks = overload.peaks(planned, options.peak_seconds).await?;
+    let (fair, planned) = (peaks.fair(), peaks.planned);
+    overload.wait_until_answered(&contender).await;
     let memory_before = footprint::resident_bytes()?;
-    progress.say("the peak beside arrivals that go nowhere");
-    let beside = overload.beside_arrivals(planned, options.peak_seconds).await?;
 
     progress.say("overload");
     overload.recorders.take_round();
     let watch = MemoryWatch::start()?;
-    let stretches = overload.stretches((peak * CALM_SHARE).min(planned), planned, options.seconds).await?;
-    let Stretches { timeline, offered, probes, cores } = stretches;
+    let stretches = overload.stretches((peaks.closed * CALM_SHARE).min(planned), planned, options.seconds).await?;
+    let Stretches { timeline, offered, probes, core_time } = stretches;
     let memory_peak = watch.stop()?;
     overload.wait_until_answered(&contender).await;
 
@@ -113,11 +113,11 @@ pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Res
     let (after_p50_us, after_refused) = timeline.each(after.clone());
     let goodput = timeline.answered_per_second(during.clone());
     let seconds = options.seconds.as_secs_f64();
-    let left = cores.running.saturating_sub(offered.cores.running).as_secs_f64();
-    let per_core =
-        (goodput * seconds / left) / (peak * options.peak_seconds.as_secs_f64() / peak_cores.running.as_secs_f64());
+    let left = core_time.running.saturating_sub(offered.cores.running).as_secs_f64();
+    let per_core = (goodput * seconds / left) / (peaks.closed / peaks.closed_cores);
     let memory_onefold = memory_peak.saturating_sub(memory_harness);
     let cap = memory_cap_bytes(&options);
+    let all_cores = cores.map_or_else(cores_there, |cores| cores.of_runtime() + cores.of_generator());
     let mut report = OverloadReport {
         command: "overload",
         aggregates: options.aggregates,
@@ -128,16 +128,20 @@ pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Res
         workers,
         journal: "sled",
         filesystem: place.filesystem.clone(),
-        peak_per_second: peak,
-        peak_beside_arrivals_per_second: beside,
+        runtime_cores: cores.map_or_else(cores_there, |cores| cores.of_runtime()),
+        generator_cores: cores.map_or(0, |cores| cores.of_generator()),
+        peak_per_second: peaks.closed,
+        peak_beside_arrivals_per_second: peaks.beside_arrivals,
+        peak_open_loop_per_second: peaks.open,
+        peak_fair_per_second: fair,
         planned_per_second: planned,
         offered_per_second: offered.count as f64 / seconds,
         goodput_per_second: goodput,
-        goodput_ratio: goodput / peak,
-        goodput_beside_arrivals_ratio: goodput / beside,
+        goodput_ratio: goodput / peaks.closed,
+        goodput_fair_ratio: goodput / fair,
         refused: timeline.refused(during.clone()),
         goodput_per_core_ratio: per_core,
-        generator_core_share: offered.cores.running.as_secs_f64() / seconds / cores_there(),
+        generator_core_share: offered.cores.running.as_secs_f64() / seconds / all_cores as f64,
         generator_waiting_share: offered.cores.waiting.as_secs_f64() / seconds,
         refusal_p50_us: micros_at(&offered.refusals, 0.5),
         refusal_p99_us: micros_at(&offered.refusals, 0.99),
@@ -169,7 +173,7 @@ pub(crate) async fn run(options: OverloadOptions, workers: usize) -> anyhow::Res
         verified: verdict.discrepancy.is_none(),
         verified_events: verdict.events,
         discrepancy: verdict.discrepancy,
-        machine: Machine::this(),
+        machine: Machine { cores: all_cores, ..Machine::this() },
     };
     report.targets_met = print::goals(&report).iter().all(|goal| goal.met);
     print::print(&report);
@@ -184,28 +188,11 @@ struct Overload {
     target: ContenderTarget,
     pickers: Pickers,
     recorders: Arc<Recorders>,
+    /// `None`: the generator runs on the runtime's.
+    cores: Option<Cores>,
 }
 
 impl Overload {
-    /// Commands per second in a closed loop.
-    #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    async fn closed(&self, round: u32, length: Duration) -> f64 {
-        self.recorders.take_round();
-        let window = Window::starting_now(length);
-        closed_loop::run(&self.target, &self.pickers, round, window, &self.recorders).await;
-        self.recorders.take_round().answered as f64 / length.as_secs_f64()
-    }
-
-    /// The same while commands arrive that go nowhere.
-    async fn beside_arrivals(&self, rate: f64, length: Duration) -> anyhow::Result<f64> {
-        let (recorders, timeline) = (Arc::new(Recorders::new(1, 1)), Arc::new(Timeline::starting_now(length)));
-        let mut arrivals = Arrivals::new(Nowhere, &self.pickers, &recorders, &timeline);
-        let arrivals = on_a_thread("arrivals", move || arrivals.run(&[Stretch { rate, length }]))?;
-        let peak = self.closed(2, length).await;
-        arrivals.await?;
-        Ok(peak)
-    }
-
     /// Calm, overload, and calm again, without a pause in between.
     async fn stretches(&self, calm: f64, rate: f64, length: Duration) -> anyhow::Result<Stretches> {
         let timeline = Arc::new(Timeline::starting_now(CALM_BEFORE + length + CALM_AFTER));
@@ -223,18 +210,33 @@ impl Overload {
             recorders: Arc::clone(&self.recorders),
             runtime: tokio::runtime::Handle::current(),
         };
-        let probes = on_a_thread("prober", move || prober.run(overload))?;
-        let sent = on_a_thread("arrivals", move || arrivals.run(&stretches))?;
+        let probes = self.beside("prober", move || prober.run(overload))?;
+        let sent = self.beside("arrivals", move || arrivals.run(&stretches))?;
         tokio::time::sleep_until(overload.start.into()).await;
         let cores = CoreTime::of_this_process();
         tokio::time::sleep_until(overload.end.into()).await;
-        let cores = CoreTime::of_this_process() - cores;
+        let core_time = CoreTime::of_this_process() - cores;
         let offered = sent.await?.swap_remove(1);
-        Ok(Stretches { timeline, offered, probes: probes.await?, cores })
+        Ok(Stretches { timeline, offered, probes: probes.await?, core_time })
     }
 }
 
 impl Overload {
+    /// Runs on a thread of the generator's.
+    fn beside<T: Send + 'static>(
+        &self,
+        name: &str,
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> anyhow::Result<oneshot::Receiver<T>> {
+        let cores = self.cores;
+        on_a_thread(name, move || {
+            if let Some(cores) = cores {
+                cores.be_generator().expect("these cores were there a moment ago");
+            }
+            run()
+        })
+    }
+
     /// Until everybody who was admitted has been answered, and has told so: whoever still waits holds the recorders.
     async fn wait_until_answered(&self, contender: &Contender) {
         while contender.stats().admitted > 0 || Arc::strong_count(&self.recorders) > 1 {
@@ -249,11 +251,11 @@ struct Stretches {
     /// Of the overload.
     offered: Offered,
     probes: Probes,
-    cores: CoreTime,
+    core_time: CoreTime,
 }
 
-fn cores_there() -> f64 {
-    std::thread::available_parallelism().map_or(1.0, |cores| u32::try_from(cores.get()).map_or(1.0, f64::from))
+fn cores_there() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Runs on a thread that nobody else uses afterwards: its priority is its own.
@@ -266,16 +268,6 @@ fn on_a_thread<T: Send + 'static>(
     let run = move || drop(sender.send(run()));
     std::thread::Builder::new().name(name.into()).spawn(run)?;
     Ok(done)
-}
-
-/// Refuses everything, and has nothing to do for it.
-#[derive(Clone, Copy, Debug)]
-struct Nowhere;
-
-impl Target for Nowhere {
-    fn call(&self, _: Operation) -> impl Future<Output = Outcome> + Send + use<> {
-        std::future::ready(Outcome::Overloaded { bound: "nowhere" })
-    }
 }
 
 /// Bytes of the journal's caches, together.

@@ -30,6 +30,9 @@ pub(crate) struct OverloadOptions {
     /// Bytes of an event's encoded payload
     #[arg(long, value_name = "B", default_value = "4096", value_parser = event_bytes)]
     pub(crate) event_bytes: u32,
+    /// The generator runs on the runtime's cores; by default each has half of them
+    #[arg(long)]
+    pub(crate) shared_cores: bool,
     /// What its own part of the memory is, in a process of its own: so many arrivals per second, and no runtime that does them
     #[arg(long, hide = true, value_parser = rate)]
     pub(crate) harness_alone: Option<f64>,

@@ -28,7 +28,14 @@ const LENGTH: Duration = Duration::from_secs(2);
 /// Measures it in a child process; in bytes.
 pub(super) fn in_child(options: &OverloadOptions, rate: f64, workers: usize) -> anyhow::Result<u64> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--workers", &workers.to_string(), "overload", "--harness-alone", &rate.to_string()]);
+    command.args([
+        "--workers",
+        &workers.to_string(),
+        "overload",
+        "--shared-cores",
+        "--harness-alone",
+        &rate.to_string(),
+    ]);
     command.args(["--aggregates", &options.aggregates.to_string(), "--in-flight", &options.in_flight.to_string()]);
     command.args([
         "--event-bytes",

@@ -16,15 +16,22 @@ pub(super) struct OverloadReport {
     pub(super) workers: usize,
     pub(super) journal: &'static str,
     pub(super) filesystem: String,
-    /// Commands per second in a closed loop; the same while as many arrivals as in the overload go nowhere.
+    /// Who had how many cores; 0: the generator ran on the runtime's.
+    pub(super) runtime_cores: usize,
+    pub(super) generator_cores: usize,
+    /// Commands per second in a closed loop; on shared cores, the same while as many arrivals as in the overload go nowhere;
+    /// on cores apart, in an open loop.
     pub(super) peak_per_second: f64,
-    pub(super) peak_beside_arrivals_per_second: f64,
+    pub(super) peak_beside_arrivals_per_second: Option<f64>,
+    pub(super) peak_open_loop_per_second: Option<f64>,
+    /// The one that the overload is compared with: the most of closed and open loop, or, on shared cores, beside arrivals.
+    pub(super) peak_fair_per_second: f64,
     /// Arrivals per second of the overload: planned, and sent.
     pub(super) planned_per_second: f64,
     pub(super) offered_per_second: f64,
     pub(super) goodput_per_second: f64,
     pub(super) goodput_ratio: f64,
-    pub(super) goodput_beside_arrivals_ratio: f64,
+    pub(super) goodput_fair_ratio: f64,
     /// Commands per second for each second of a core that the generator left to the runtime, against the peak's.
     pub(super) goodput_per_core_ratio: f64,
     /// Of the overload: the share of all cores that the generator's thread took; for how much of the time it waited for one.
