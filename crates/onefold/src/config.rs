@@ -24,7 +24,7 @@ pub struct Config {
     /// How long one `handle` may take. Default: 10 s. At the bound it is dropped: `NotStored`.
     pub handler_timeout: Duration,
     /// How long bringing back an instance may take. Default: 60 s. At the bound: `NotStored`, and the next command tries
-    /// again. A replay longer than 10 ms leaves the processor to others while they are served: beside others it may take
+    /// again. A replay longer than 2 ms leaves the processor to others while they are served: beside others it may take
     /// several times as long as alone (on two workers eight times, on sixteen no longer).
     pub recovery_timeout: Duration,
     /// How many instances replay at the same time; a permit is taken per chunk, in turn. At most four times as many streams

@@ -86,6 +86,7 @@ async fn replay<A: Aggregate>(kind: &Arc<Kind<A>>, slot: &Arc<Slot<A>>) -> Resul
             let rest = pace.after(now - began, slot.others_are_served(), now);
             if !rest.is_zero() {
                 sleep(rest).await;
+                pace.overslept(now.elapsed().saturating_sub(rest));
             }
         }
     }
