@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
-use onefold::journal::record::{self, EncodedExtras, PartPlace, RecordView};
+use onefold::journal::record::{self, EncodedFacts, PartPlace, RecordView};
 use onefold::journal::{
     Acknowledge, Acknowledgement, Append, AppendError, AppendOutcome, AppendPart, EncodedEvents, Journal,
     MemoryJournal, Session,
@@ -66,7 +66,7 @@ fn envelope(criterion: &mut Criterion) {
             CommitNumber::new(1),
             GlobalPosition::new(1),
             &places,
-            &EncodedExtras::default(),
+            &EncodedFacts::default(),
             out,
         );
     };
@@ -141,7 +141,7 @@ fn append(session: &Session, version: u64, listener: &Arc<Acknowledged>) -> Appe
         session: session.clone(),
         expected: ExpectedVersion::from(version),
         events: encoded(),
-        extras: None,
+        claims: Vec::new(),
     };
     let mut metadata = Vec::new();
     Metadata::default().encode(&Limits::default(), &mut metadata).expect("no entries");

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use onefold::journal::{
     Acknowledge, Acknowledgement, Append, AppendOutcome, AppendPart, EncodedEvents, Journal, Session, record,
-    record::EncodedExtras,
+    record::EncodedFacts,
 };
 use onefold::{
     Aggregate, Clock, CodecId, CommandId, CorrelationId, ExpectedVersion, Limits, Metadata, StreamId, SystemClock,
@@ -59,11 +59,11 @@ pub(crate) async fn fill(
             session: sessions[aggregate as usize].clone(),
             expected: ExpectedVersion::from(state.count),
             events: EncodedEvents::encode(&[CounterEvent::Added { entry }], CodecId::Bincode, &Limits::default())?,
-            extras: None,
+            claims: Vec::new(),
         };
         state.apply(&CounterEvent::Added { entry });
         let append = Append::new(part, metadata(submitted)?, Acknowledgement::new(tally.clone()));
-        filled.log_bytes += record::encoded_len(&append, &EncodedExtras::default()) as u64;
+        filled.log_bytes += record::encoded_len(&append, &EncodedFacts::default()) as u64;
         let mut handed_back = journal.append(append);
         while let Err(append) = handed_back {
             journal.capacity().await;

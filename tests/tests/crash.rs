@@ -42,8 +42,9 @@ fn nothing_acknowledged_is_lost_by_kills() {
 #[test]
 fn a_mode_that_acknowledges_before_it_writes_is_caught_losing() {
     let options: KillOptions = options(&["--cycles", "8", "--durability", "buffered", "--load-ms", "200"]);
-    // The kill has to strike between an answer and its write, which most rounds of eight do.
-    let caught = (1..=15).find_map(|seed| {
+    // The kill has to strike between an answer and its write, a few milliseconds later: one round of eight in four did so on a fast
+    // disk, and once none of fifteen. The first one is enough.
+    let caught = (1..=60).find_map(|seed| {
         let report = kill::attack(program(), &options, seed).unwrap();
         (report.verdict.count(FindingKind::Lost) > 0).then_some(report)
     });

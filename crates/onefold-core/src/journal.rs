@@ -3,9 +3,9 @@
 //! ```text
 //!   open(stream) ──▶ Session + head            one incarnation's right to append to one stream
 //!        │
-//!   append(session, expected, events, extras, ack) ─▶ queue ─▶ [ group ] ─▶ durable ─▶ ack(Appended)
-//!        │                     │                      in order   one sync     in order
-//!        │                     └── claims, each pinned before by pin_claims(names)
+//!   append(session, expected, events + key, claims, ack) ─▶ queue ─▶ [ group ] ─▶ durable ─▶ ack(Appended)
+//!        │                                     │              in order   one sync     in order
+//!        │                                     └── each pinned before by pin_claims(names)
 //!        └── full? handed back; wait for capacity()
 //!
 //!   read_stream(stream, after) ─▶ recorded commits of one stream, in their order, durable only
@@ -37,8 +37,8 @@ pub use append::{Acknowledge, Acknowledgement, Append, AppendOutcome, AppendPart
 pub use claims::{ClaimPage, DecidedClaims, PinState, PinnedClaim};
 pub use error::{AppendError, CloseError, OpenError, ReadError};
 pub use events::{EncodeError, EncodedEvents, EventFrame, EventFrames};
-pub use extras::{ClaimAction, ClaimChange, ClaimFact, PartExtras, RecordedExtras};
-pub use key_record::{KeyDraft, KeyOutcome, KeyRecord};
+pub use extras::{ClaimAction, ClaimChange, ClaimFact, RecordedExtras};
+pub use key_record::{KeyDraft, KeyOutcome, KeyRecord, PackedKey};
 pub use memory::MemoryJournal;
 pub use read::{DurablePosition, FeedItem, JournalHealth, RecordedCommit, RecordedPart, StreamChunk, StreamPage};
 pub use session::{OpenedSession, Session, WeakSession, WriterEpoch};

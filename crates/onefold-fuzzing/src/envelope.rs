@@ -1,9 +1,9 @@
 //! The envelope and the metadata in it.
 
 use bytes::Bytes;
-use onefold::journal::record::{self, EncodedExtras, PartPlace, RecordView};
+use onefold::journal::record::{self, EncodedFacts, PartPlace, RecordView};
 use onefold::journal::{
-    Acknowledgement, Append, AppendPart, ClaimFact, DecidedClaims, EncodedEvents, KeyOutcome, KeyRecord, PartExtras,
+    Acknowledgement, Append, AppendPart, ClaimFact, DecidedClaims, EncodedEvents, KeyOutcome, KeyRecord,
     RecordedExtras, Session, WriterEpoch,
 };
 use onefold::{
@@ -21,7 +21,7 @@ enum Noted {
 /// Bytes that nobody of us wrote, as they are and with their checksums put right; and a commit made of them.
 pub(crate) fn record(data: &[u8]) {
     look_into(data);
-    for format in [1, 2] {
+    for format in [1, 3] {
         let mut forged = data.to_vec();
         if put_header_checksum_right(&mut forged, format) {
             look_into(&forged);
@@ -58,7 +58,7 @@ fn put_header_checksum_right(bytes: &mut [u8], format: u8) -> bool {
     }
     bytes[..4].copy_from_slice(&length.to_le_bytes());
     bytes[8..10].copy_from_slice(&[format, 1]);
-    let fixed = if format == 2 { 34 } else { 30 };
+    let fixed = if format == 3 { 34 } else { 30 };
     let mut end = 40;
     for _ in 0..u16::from_le_bytes([bytes[10], bytes[11]]) {
         let Some(&[type_len, id_len]) = bytes.get(end + 28..end + 30).and_then(|lengths| lengths.first_chunk()) else {
@@ -83,8 +83,11 @@ fn there_and_back(data: &[u8]) {
     let all_parts = streams.zip(&pieces).enumerate().map(|(index, (stream, piece))| AppendPart {
         session: Session::new(stream, WriterEpoch::default(), ()),
         expected: ExpectedVersion::Any,
-        events: events(piece),
-        extras: carried(index, piece).map(|extras| Box::new(PartExtras { claims: Vec::new(), key: extras.key })),
+        events: match carried(index, piece).and_then(|extras| extras.key) {
+            Some(key) => events(piece).with_key(&key),
+            None => events(piece),
+        },
+        claims: Vec::new(),
     });
     let mut metadata = Vec::new();
     Metadata::default().encode(&Limits::default(), &mut metadata).expect("no entries");
@@ -96,7 +99,7 @@ fn there_and_back(data: &[u8]) {
         let facts = carried(index, piece).map_or_else(Vec::new, |extras| extras.claims);
         decided.facts.extend(facts.into_iter().map(|fact| (index, fact)));
     }
-    let encoded = EncodedExtras::encode(&append, &decided);
+    let encoded = EncodedFacts::encode(&append, &decided);
     let mut bytes = Vec::new();
     record::encode(&append, CommitNumber::new(42), GlobalPosition::new(1_000), &places, &encoded, &mut bytes);
     assert_eq!(bytes.len(), record::encoded_len(&append, &encoded));
@@ -127,7 +130,7 @@ fn extras(index: usize, piece: &[u8]) -> RecordedExtras {
         ClaimFact::Released { claim },
     ];
     let outcome = if index == 0 { KeyOutcome::Reply } else { KeyOutcome::Rejection };
-    let key = KeyRecord::new(&format!("k{text}"), length.into(), outcome, 1, piece).expect("a good key");
+    let key = KeyRecord::new(&format!("k{text}"), length, outcome, 1, piece).expect("a good key");
     RecordedExtras { claims: claims.into_iter().take(piece.len() % 5).collect(), key: Some(key) }
 }
 

@@ -138,7 +138,7 @@ async fn journal(path: &Path, options: &Options) -> Result<u64, Failure> {
             let (session, version) = &mut streams[next];
             let expected = ExpectedVersion::from(*version);
             *version += 1;
-            let part = AppendPart { session: session.clone(), expected, events: events.clone(), extras: None };
+            let part = AppendPart { session: session.clone(), expected, events: events.clone(), claims: Vec::new() };
             let listener = Acknowledgement::new(Arc::clone(&answered) as Arc<dyn Acknowledge>);
             let mut append = Append::new(part, metadata.clone(), listener);
             while let Err(back) = journal.append(append) {

@@ -28,7 +28,7 @@ async fn filled(path: &Path) -> Vec<(ClaimName, Holder)> {
     onefold_testkit::append_one(&dynamic, &events, 0, 1).await.unwrap();
     change(&dynamic, &session, vec![release(&pins[0])]).await.unwrap();
     let key = KeyRecord::new("req-1", 7, KeyOutcome::Reply, 1, b"the remembered reply").unwrap();
-    let (append, pending) = prepare([with_key(part(&session, 0, &[]), key)], &Default::default());
+    let (append, pending) = prepare([with_key(part(&session, 0, &[]), &key)], &Default::default());
     onefold_testkit::submit(&dynamic, append).await;
     pending.await.unwrap();
     let held = claims(&dynamic).await;

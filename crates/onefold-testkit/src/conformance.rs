@@ -252,7 +252,6 @@ macro_rules! __conformance_cases {
             }
             keyed {
                 a_commit_without_events_has_a_number
-                empty_extras_are_a_barrier
                 a_commit_without_events_is_checked
                 idempotency_records_come_back
                 commits_without_events_belong_to_their_streams

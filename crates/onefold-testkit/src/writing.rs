@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use onefold_core::journal::{
     Acknowledgement, Append, AppendError, AppendOutcome, AppendPart, ClaimChange, EncodedEvents, Journal, KeyRecord,
-    PartExtras, Session,
+    Session,
 };
 use onefold_core::{ExpectedVersion, Limits, Metadata};
 use tokio::sync::oneshot;
@@ -38,20 +38,18 @@ impl Future for Pending {
 /// One stream's share of a commit of test events.
 pub fn part(session: &Session, expected: impl Into<ExpectedVersion>, events: &[TestEvent]) -> AppendPart {
     let events = if events.is_empty() { EncodedEvents::NONE } else { TestEvent::encode_all(events) };
-    AppendPart { session: session.clone(), expected: expected.into(), events, extras: None }
+    AppendPart { session: session.clone(), expected: expected.into(), events, claims: Vec::new() }
 }
 
 /// The same part with changes of claims.
-pub fn with_claims(part: AppendPart, claims: impl IntoIterator<Item = ClaimChange>) -> AppendPart {
-    let mut extras = part.extras.unwrap_or_default();
-    extras.claims.extend(claims);
-    AppendPart { extras: Some(extras), ..part }
+pub fn with_claims(mut part: AppendPart, claims: impl IntoIterator<Item = ClaimChange>) -> AppendPart {
+    part.claims.extend(claims);
+    part
 }
 
 /// The same part with an idempotency record.
-pub fn with_key(part: AppendPart, key: KeyRecord) -> AppendPart {
-    let claims = part.extras.map_or_else(Vec::new, |extras| extras.claims);
-    AppendPart { extras: Some(Box::new(PartExtras { claims, key: Some(key) })), ..part }
+pub fn with_key(part: AppendPart, key: &KeyRecord) -> AppendPart {
+    AppendPart { events: part.events.with_key(key), ..part }
 }
 
 /// A commit of these parts, and its outcome to be awaited.

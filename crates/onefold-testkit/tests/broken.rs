@@ -76,7 +76,7 @@ impl Broken {
         for _ in 1..count {
             let events = onefold_testkit::TestEvent::encode_all(&[onefold_testkit::TestEvent::numbered(1)]);
             let (session, expected) = (last.session.clone(), ExpectedVersion::Any);
-            let part = AppendPart { events, session, expected, extras: None };
+            let part = AppendPart { events, session, expected, claims: Vec::new() };
             self.inner.append(Append::new(part, metadata.clone(), Acknowledgement::from_fn(drop)))?;
         }
         let events = match count {
@@ -132,7 +132,8 @@ impl Journal for Broken {
                     let intercept = Acknowledgement::from_fn(move |outcome| drop(tell.send(outcome)));
                     let real = std::mem::replace(&mut append.acknowledgement, intercept);
                     let (nothing, session) = (EncodedEvents::NONE, append.parts[0].session.clone());
-                    let part = AppendPart { session, expected: ExpectedVersion::Any, events: nothing, extras: None };
+                    let part =
+                        AppendPart { session, expected: ExpectedVersion::Any, events: nothing, claims: Vec::new() };
                     let late = Acknowledgement::from_fn(move |_| real.complete(told.recv().expect("an outcome")));
                     *waiting = Some(Append::new(part, Vec::new(), late));
                     return self.inner.append(append);

@@ -8,8 +8,9 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, future};
 use onefold_core::journal::{
-    Acknowledgement, Append, ClaimAction, ClaimPage, CloseError, DurablePosition, FeedItem, Journal, JournalHealth,
-    KeyRecord, MemoryJournal, OpenError, OpenedSession, PinState, PinnedClaim, ReadError, StreamChunk, StreamPage,
+    Acknowledgement, Append, ClaimAction, ClaimPage, CloseError, DurablePosition, EncodedEvents, FeedItem, Journal,
+    JournalHealth, KeyRecord, MemoryJournal, OpenError, OpenedSession, PinState, PinnedClaim, ReadError, StreamChunk,
+    StreamPage,
 };
 use onefold_core::{Checkpoint, ClaimName, CommitNumber, ExpectedVersion, Holder, StreamId, StreamVersion, Timestamp};
 use onefold_testkit::conformance::{self, How, Subject};
@@ -93,9 +94,11 @@ impl Broken {
     }
 }
 
-fn with_another_reply(record: KeyRecord) -> KeyRecord {
-    let (key, fingerprint) = (record.key(), record.fingerprint());
-    KeyRecord::new(key, fingerprint, record.outcome(), record.codec(), &[0; 8]).expect("a key that was one before")
+fn with_another_reply(events: &EncodedEvents) -> EncodedEvents {
+    let Some(record) = events.key() else { return events.clone() };
+    let (key, fingerprint) = (record.key().to_string(), record.fingerprint());
+    let other = KeyRecord::new(&key, fingerprint, record.outcome(), record.codec(), &[0; 8]);
+    events.clone().with_key(&other.expect("a key that was one before"))
 }
 
 impl Journal for Broken {
@@ -108,19 +111,18 @@ impl Journal for Broken {
 
     fn append(&self, mut append: Append) -> Result<(), Append> {
         for part in &mut append.parts {
-            let Some(extras) = &mut part.extras else { continue };
-            extras.claims.iter_mut().for_each(|change| self.change(change));
+            part.claims.iter_mut().for_each(|change| self.change(change));
             match self.defect {
-                D::IgnoresClaims => extras.claims.clear(),
-                D::ReordersChanges => extras.claims.reverse(),
-                D::LosesKeys => extras.key = None,
-                D::SwapsReplies => extras.key = extras.key.take().map(with_another_reply),
+                D::IgnoresClaims => part.claims.clear(),
+                D::ReordersChanges => part.claims.reverse(),
+                D::LosesKeys => part.events = std::mem::take(&mut part.events).without_key(),
+                D::SwapsReplies => part.events = with_another_reply(&part.events),
                 _ => {}
             }
         }
         if self.is(D::CommitsClaimsApart) {
             for part in &mut append.parts {
-                let claims = part.extras.take().map_or_else(Vec::new, |extras| extras.claims);
+                let claims = std::mem::take(&mut part.claims);
                 let session = part.session.clone();
                 let alone = onefold_testkit::part(&session, ExpectedVersion::Any, &[]);
                 let alone = onefold_testkit::with_claims(alone, claims);

@@ -15,13 +15,15 @@ use std::hash::Hasher;
 
 use serde::Serialize;
 use serde::ser::{self, Serializer};
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// The fingerprint of a command.
-pub(crate) fn fingerprint<C: Serialize>(command: &C) -> Result<u128, Unhashable> {
+/// The fingerprint of a command, or a reply. It tells two that have one key apart, not all that ever were: 64 bits are enough, and
+/// are stored each time.
+pub(crate) fn fingerprint<C: Serialize>(command: &C) -> Result<u64, Unhashable> {
     let mut hashing = Hashing::new();
     command.serialize(&mut hashing)?;
-    Ok(hashing.finish())
+    #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+    Ok(hashing.finish() as u64)
 }
 
 /// The command's own `Serialize` failed.
@@ -59,7 +61,7 @@ enum Tag {
 
 /// Not keyed: the hash is stored and must be the same in every process.
 struct Hashing {
-    hasher: SipHasher24,
+    hasher: SipHasher13,
     /// What is not hashed yet: the hash likes it in large pieces.
     buffer: [u8; BUFFER_BYTES],
     filled: usize,
@@ -70,7 +72,7 @@ const BUFFER_BYTES: usize = 192;
 
 impl Hashing {
     fn new() -> Self {
-        Hashing { hasher: SipHasher24::new(), buffer: [0; BUFFER_BYTES], filled: 0 }
+        Hashing { hasher: SipHasher13::new(), buffer: [0; BUFFER_BYTES], filled: 0 }
     }
 
     fn finish(mut self) -> u128 {

@@ -2,18 +2,18 @@
 //!
 //! ```text
 //!   KeyRecord:   replied or rejected │ codec │ key │ fingerprint of the command │ outcome
-//!   outcome:     u64: the low half of the fingerprint of the reply, or the rejection │ its encoding
+//!   outcome:     u32: the low half of the fingerprint of the reply, or the rejection │ its encoding
 //! ```
 //!
 //! Bytes of one shape may decode as another, with other values. So what was decoded is fingerprinted again: it counts only if it
-//! is what was encoded, to the names of its fields.
+//! is what was encoded, to the names of its fields. That another shape passes, too, has a chance of 1 in 4 billion.
 //!
 //! How a reply becomes bytes is chosen by the builder's method, which alone asks for serde: a command without a key carries an
 //! empty pointer.
 
 use std::io::Write;
 
-use onefold_core::journal::{EncodeError, KeyDraft, KeyOutcome, KeyRecord};
+use onefold_core::journal::{EncodeError, EncodedEvents, KeyDraft, KeyOutcome, PackedKey};
 use onefold_core::{CodecError, CodecId, InvalidKey, PayloadWriter, StreamId, TooLarge};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,14 +51,14 @@ impl<R> From<KeyRefused> for Error<R> {
 struct Coding<T> {
     encode: fn(CodecId, &T, &mut PayloadWriter<'_>) -> Result<(), CodecError>,
     decode: fn(CodecId, &[u8]) -> Result<T, CodecError>,
-    fingerprint: fn(&T) -> Result<u128, Unhashable>,
+    fingerprint: fn(&T) -> Result<u64, Unhashable>,
 }
 
 impl<T> Coding<T> {
     /// What is stored with a value, to know it again.
-    fn check(&self, value: &T) -> Result<u64, Unhashable> {
+    fn check(&self, value: &T) -> Result<u32, Unhashable> {
         #[expect(clippy::cast_possible_truncation, reason = "the low half")]
-        (self.fingerprint)(value).map(|fingerprint| fingerprint as u64)
+        (self.fingerprint)(value).map(|fingerprint| fingerprint as u32)
     }
 
     /// Reads a value back, or says why it cannot be had.
@@ -66,7 +66,7 @@ impl<T> Coding<T> {
         let (check, bytes) = bytes.split_first_chunk().ok_or("it is cut off")?;
         let value = (self.decode)(codec, bytes).map_err(|error| error.to_string())?;
         match self.check(&value) {
-            Ok(again) if again == u64::from_le_bytes(*check) => Ok(value),
+            Ok(again) if again == u32::from_le_bytes(*check) => Ok(value),
             _ => Err("it was written with another shape".to_owned()),
         }
     }
@@ -106,13 +106,19 @@ impl<T, R> Keyed<T, R> {
     }
 
     /// The caller's key.
-    pub(crate) fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> PackedKey<'_> {
         self.draft.key()
     }
 
-    /// What is stored when the command is answered with `reply`.
-    pub(crate) fn replied(self, reply: &T, codec: CodecId, bytes_max: usize) -> Result<KeyRecord, EncodeError> {
-        record(self.draft, KeyOutcome::Reply, self.reply, reply, codec, bytes_max)
+    /// Puts what is stored when the command is answered with `reply` beside its events.
+    pub(crate) fn replied(
+        self,
+        reply: &T,
+        codec: CodecId,
+        bytes_max: usize,
+        events: &mut EncodedEvents,
+    ) -> Result<(), EncodeError> {
+        remember(&self.draft, KeyOutcome::Reply, self.reply, reply, codec, bytes_max, events)
     }
 
     /// Whether a rejection is to be remembered, too.
@@ -120,25 +126,26 @@ impl<T, R> Keyed<T, R> {
         self.rejection.is_some()
     }
 
-    /// What is stored when the command is rejected, if that is to be remembered.
+    /// The same when the command is rejected, if that is to be remembered.
     pub(crate) fn rejected(
         self,
         rejection: &R,
         codec: CodecId,
         bytes_max: usize,
-    ) -> Option<Result<KeyRecord, EncodeError>> {
+        events: &mut EncodedEvents,
+    ) -> Option<Result<(), EncodeError>> {
         let coding = self.rejection?;
-        Some(record(self.draft, KeyOutcome::Rejection, coding, rejection, codec, bytes_max))
+        Some(remember(&self.draft, KeyOutcome::Rejection, coding, rejection, codec, bytes_max, events))
     }
 
     /// What a repeat is answered with: the original outcome, and never another run.
     pub(crate) fn repeated(&self, remembered: Remembered<'_>, stream: &StreamId) -> Result<T, Error<R>> {
         let record = remembered.record;
         if record.fingerprint() != self.draft.fingerprint() {
-            return Err(Error::KeyReused { stream: stream.clone(), key: self.key().into() });
+            return Err(Error::KeyReused { stream: stream.clone(), key: self.key().to_string().into() });
         }
         let done = |reason: String| {
-            let key = self.key().into();
+            let key = self.key().to_string().into();
             Error::AlreadyDone(Box::new(AlreadyDone { stream: stream.clone(), key, reason }))
         };
         let unknown = || done(format!("its reply was written with the codec {}, which is unknown", record.codec()));
@@ -153,18 +160,18 @@ impl<T, R> Keyed<T, R> {
     }
 }
 
-fn record<T>(
-    draft: KeyDraft,
+fn remember<T>(
+    draft: &KeyDraft,
     outcome: KeyOutcome,
     coding: &Coding<T>,
     value: &T,
     codec: CodecId,
     bytes_max: usize,
-) -> Result<KeyRecord, EncodeError> {
+    events: &mut EncodedEvents,
+) -> Result<(), EncodeError> {
     let unhashable = |error: Unhashable| EncodeError::Reply { error: CodecError::Encode(error.to_string()) };
-    let check = coding.check(value).map_err(unhashable)?;
-    let check = check.to_le_bytes();
-    draft.end(outcome, codec.number(), check.len().saturating_add(bytes_max), |writer| {
+    let check = coding.check(value).map_err(unhashable)?.to_le_bytes();
+    events.remember(draft, outcome, codec.number(), check.len().saturating_add(bytes_max), |writer| {
         let written = writer.write_all(&check).map_err(|error| CodecError::Encode(error.to_string()));
         match written.and_then(|()| (coding.encode)(codec, value, writer)) {
             Err(_) if writer.overflowed() => Err(TooLarge::Reply { limit: bytes_max }.into()),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{AppendError, ClaimChange, EncodedEvents, PartExtras, Session};
+use super::{AppendError, ClaimChange, EncodedEvents, Session};
 use crate::{CommitNumber, ExpectedVersion, GlobalPosition, StreamId};
 
 /// One commit on its way into the journal: it lands whole or not at all.
@@ -43,10 +43,11 @@ pub struct AppendPart {
     pub session: Session,
     /// What the writer believes about the stream's version.
     pub expected: ExpectedVersion,
-    /// The encoded events; empty for a barrier.
+    /// The encoded events, none for a barrier; and what a repeat of the command is to be answered.
     pub events: EncodedEvents,
-    /// Changes of claims and an idempotency record. `None` costs nothing.
-    pub extras: Option<Box<PartExtras>>,
+    /// Changes of claims, decided one after the other. At most
+    /// [`Limits::claims_per_commit_max`](crate::Limits::claims_per_commit_max) in a commit.
+    pub claims: Vec<ClaimChange>,
 }
 
 impl AppendPart {
@@ -60,18 +61,14 @@ impl AppendPart {
         !self.events.is_empty() || self.has_extras()
     }
 
-    /// Whether it has extras that are not empty.
+    /// Whether it carries more than events: changes of claims, or the record of a key.
     pub fn has_extras(&self) -> bool {
-        self.extras.as_ref().is_some_and(|extras| !extras.is_empty())
-    }
-
-    /// The changes of claims that it asks for, in order.
-    pub fn claim_changes(&self) -> &[ClaimChange] {
-        self.extras.as_ref().map_or(&[], |extras| &extras.claims)
+        !self.claims.is_empty() || !self.events.key_bytes().is_empty()
     }
 
     fn queued_bytes(&self) -> usize {
-        self.events.bytes().len() + self.extras.as_ref().map_or(0, |extras| extras.queued_bytes())
+        let claims = self.claims.iter().map(|change| size_of::<ClaimChange>() + change.claim.name().as_str().len());
+        self.events.all_bytes().len() + claims.sum::<usize>()
     }
 }
 

@@ -90,7 +90,7 @@ impl<'a> DecidedClaims<'a> {
     ) -> Result<Self, AppendError> {
         let mut decided = DecidedClaims::default();
         for (index, part) in append.parts.iter().enumerate() {
-            for change in part.claim_changes() {
+            for change in &part.claims {
                 let foreign = || AppendError::Superseded { stream: part.stream().clone() };
                 let before = match decided.holder_of(change.claim.name()) {
                     Some(holder) => holder.clone(),

@@ -3,23 +3,33 @@
 //! ```text
 //! per event:  name length u16 │ name │ revision u16 │ codec u8 │ payload length u32 │ payload        (little-endian)
 //! ```
+//!
+//! Behind them, in the same piece of memory, lies what is remembered of the command, if it had an idempotency key.
 
-use crate::{CodecError, CodecId, DecodeError, Event, Limits, TooLarge};
+use super::{KeyDraft, KeyOutcome, KeyRecord};
+use crate::{CodecError, CodecId, DecodeError, Event, Limits, PayloadWriter, TooLarge};
 
 /// Bytes in front of the name and between name and payload.
 const FRAME_FIXED_BYTES: usize = 2 + 2 + 1 + 4;
 
-/// The events of one part of a commit, encoded and checksummed.
+/// Room for small events and a key.
+const BYTES_USUAL: usize = 192;
+
+/// The events of one part of a commit, encoded and checksummed; and the record of its idempotency key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodedEvents {
+    /// Events, then the record.
     bytes: Vec<u8>,
+    /// Of the events.
+    len: usize,
     count: u32,
+    /// Of the events.
     checksum: u32,
 }
 
 impl EncodedEvents {
     /// No events: a barrier.
-    pub const NONE: EncodedEvents = EncodedEvents { bytes: Vec::new(), count: 0, checksum: 0 };
+    pub const NONE: EncodedEvents = EncodedEvents { bytes: Vec::new(), len: 0, count: 0, checksum: 0 };
 
     /// Encodes events, within limits.
     ///
@@ -31,7 +41,7 @@ impl EncodedEvents {
             let (actual, limit) = (events.len(), limits.events_per_commit_max);
             return Err(TooLarge::EventsPerCommit { actual, limit }.into());
         }
-        let mut bytes = Vec::with_capacity(if events.is_empty() { 0 } else { 128 });
+        let mut bytes = Vec::with_capacity(if events.is_empty() { 0 } else { BYTES_USUAL });
         for event in events {
             encode_event(event, codec, limits, &mut bytes)?;
             if bytes.len() > limits.commit_bytes_max {
@@ -41,7 +51,7 @@ impl EncodedEvents {
         let checksum = crc32c::crc32c(&bytes);
         #[expect(clippy::cast_possible_truncation, reason = "at most 65,536")]
         let count = events.len() as u32;
-        Ok(EncodedEvents { bytes, count, checksum })
+        Ok(EncodedEvents { len: bytes.len(), bytes, count, checksum })
     }
 
     /// Encodes further events behind those that are here already, within the limits for all of them together.
@@ -49,7 +59,12 @@ impl EncodedEvents {
     /// # Errors
     ///
     /// [`EncodeError`], as [`encode`](EncodedEvents::encode); then nothing has changed.
+    ///
+    /// # Panics
+    ///
+    /// When there is a key's record already: it is the last.
     pub fn extend<E: Event>(&mut self, events: &[E], codec: CodecId, limits: &Limits) -> Result<(), EncodeError> {
+        assert!(self.key_bytes().is_empty(), "a key's record is the last");
         let actual = self.count as usize + events.len();
         if actual > limits.events_per_commit_max {
             return Err(TooLarge::EventsPerCommit { actual, limit: limits.events_per_commit_max }.into());
@@ -70,11 +85,65 @@ impl EncodedEvents {
         #[expect(clippy::cast_possible_truncation, reason = "at most 65,536")]
         let count = actual as u32;
         self.count = count;
+        self.len = self.bytes.len();
         Ok(())
     }
 
-    /// The encoded bytes.
+    /// Adds what is remembered of the command, which has ended now. `write` writes the encoded reply, or rejection, of
+    /// `bytes_max` bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`; then nothing has changed.
+    pub fn remember<E>(
+        &mut self,
+        draft: &KeyDraft,
+        outcome: KeyOutcome,
+        codec: u8,
+        bytes_max: usize,
+        write: impl FnOnce(&mut PayloadWriter<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.bytes.truncate(self.len);
+        let ended = draft.end(outcome, codec, bytes_max, &mut self.bytes, write);
+        if ended.is_err() {
+            self.bytes.truncate(self.len);
+        }
+        ended
+    }
+
+    /// The same with the record of a key.
+    #[must_use]
+    pub fn with_key(self, record: &KeyRecord<impl AsRef<[u8]>>) -> Self {
+        let mut keyed = self.without_key();
+        keyed.bytes.extend_from_slice(record.as_bytes());
+        keyed
+    }
+
+    /// The same without the record of a key.
+    #[must_use]
+    pub fn without_key(mut self) -> Self {
+        self.bytes.truncate(self.len);
+        self
+    }
+
+    /// The encoded bytes of the events.
     pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// What is remembered of the command.
+    pub fn key(&self) -> Option<KeyRecord<&[u8]>> {
+        let bytes = self.key_bytes();
+        (!bytes.is_empty()).then(|| KeyRecord::trust(bytes))
+    }
+
+    /// The stored form of [`key`](Self::key); empty when there is none.
+    pub fn key_bytes(&self) -> &[u8] {
+        &self.bytes[self.len..]
+    }
+
+    /// Events, and the record behind them.
+    pub(super) fn all_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -83,12 +152,12 @@ impl EncodedEvents {
         self.count
     }
 
-    /// CRC-32C of the bytes.
+    /// CRC-32C of the events' bytes.
     pub fn checksum(&self) -> u32 {
         self.checksum
     }
 
-    /// Whether there are none.
+    /// Whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }

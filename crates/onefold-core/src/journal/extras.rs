@@ -1,36 +1,12 @@
 //! What a part of a commit carries beside its events: changes of claims, and the record of a command with an idempotency
 //! key.
 //!
-//! [`PartExtras`] is what goes in: changes *asked for*, which the journal decides in the order of submission. [`RecordedExtras`]
+//! A [`ClaimChange`] is what goes in: a change *asked for*, which the journal decides in the order of submission. [`RecordedExtras`]
 //! is what comes out: the *facts* they led to. A fact needs no look at what was before it, so whoever reads the log knows
 //! each claim's holder from the last fact about it.
 
 use super::{KeyRecord, PinnedClaim};
 use crate::{ClaimName, CommitNumber, Holder, StreamId, Timestamp};
-
-/// What a part of a commit carries beside its events.
-#[derive(Debug, Default)]
-pub struct PartExtras {
-    /// Changes of claims, decided one after the other. At most
-    /// [`Limits::claims_per_commit_max`](crate::Limits::claims_per_commit_max) in a commit.
-    pub claims: Vec<ClaimChange>,
-    /// What a repeat of the command is to be answered.
-    pub key: Option<KeyRecord>,
-}
-
-impl PartExtras {
-    /// Whether it carries nothing.
-    pub fn is_empty(&self) -> bool {
-        self.claims.is_empty() && self.key.is_none()
-    }
-
-    /// The bytes it occupies in a queue.
-    pub(super) fn queued_bytes(&self) -> usize {
-        let key = self.key.as_ref().map_or(0, |key| key.as_bytes().len());
-        let claims = self.claims.iter().map(|change| size_of::<ClaimChange>() + change.claim.name().as_str().len());
-        size_of::<Self>() + claims.sum::<usize>() + key
-    }
-}
 
 /// A change of one claim, asked for by the stream of the part that carries it.
 #[derive(Clone, Debug)]

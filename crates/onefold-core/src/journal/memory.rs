@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use self::claims::ClaimTable;
 use self::log::Log;
-use super::record::{self, EncodedExtras, PartPlace};
+use super::record::{self, EncodedFacts, PartPlace};
 use super::{
     Append, AppendError, AppendOutcome, AppendPart, Appended, ClaimPage, CloseError, DecidedClaims, DurablePosition,
     FeedItem, Journal, JournalHealth, OpenError, OpenedSession, PinnedClaim, ReadError, Session, StreamChunk,
@@ -143,8 +143,8 @@ impl Inner {
         let claims = DecidedClaims::decide(append, commit, |claim| {
             claims::is_of(claim, journal).then(|| self.claims.holder(claim.name()).cloned())
         })?;
-        let extras = EncodedExtras::encode(append, &claims);
-        self.log.push(|out| record::encode(append, commit, first, &places, &extras, out));
+        let facts = EncodedFacts::encode(append, &claims);
+        self.log.push(|out| record::encode(append, commit, first, &places, &facts, out));
         self.claims.apply(claims);
         let written = append.parts.iter().filter(|part| part.is_recorded());
         for (part, index) in written.zip(indexes) {

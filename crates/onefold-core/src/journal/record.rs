@@ -3,7 +3,7 @@
 //! ```text
 //!  0  length u32          of the whole record, this field included
 //!  4  header crc u32      CRC-32C of everything from 8 to the end of the part headers
-//!  8  format u8           1; or 2, of a commit with extras
+//!  8  format u8           1; or 3, of a commit with extras
 //!  9  kind u8             = 1, a commit
 //! 10  parts u16
 //! 12  metadata length u32
@@ -18,10 +18,10 @@
 //!        body length u32
 //!        body crc u32
 //!        type length u8, id length u8
-//!        extras length u32     in format 2 only
+//!        extras length u32     in format 3 only
 //!        type, id
 //!     metadata
-//!     bodies, in the order of the part headers: events, see EventFrames; then, in format 2, extras, see record/extras.rs
+//!     bodies, in the order of the part headers: events, see EventFrames; then, in format 3, extras, see record/extras.rs
 //! ```
 //!
 //! All integers are little-endian. Header and payload have checksums of their own, so that damage to a payload is known to
@@ -34,20 +34,25 @@ mod view;
 use super::Append;
 use crate::{CommitNumber, GlobalPosition, StreamVersion};
 
-pub use extras::EncodedExtras;
+pub use extras::EncodedFacts;
 pub use view::{PartView, PartViews, RecordView};
 
 /// The envelope's format version, of a commit without extras.
 pub const FORMAT: u8 = 1;
 /// That of a commit with extras.
-pub const FORMAT_WITH_EXTRAS: u8 = 2;
+pub const FORMAT_WITH_EXTRAS: u8 = 3;
+/// That of builds before 0.1.0, whose extras had another form: known to be unknown.
+const FORMAT_WITH_FORMER_EXTRAS: u8 = 2;
 
 const KIND_COMMIT: u8 = 1;
 const FIXED_BYTES: usize = 40;
 
 /// Bytes of a part's header before the names.
 fn part_fixed_bytes(format: u8) -> usize {
-    if format == FORMAT_WITH_EXTRAS { PART_FIXED_BYTES_MAX } else { PART_FIXED_BYTES }
+    match format {
+        FORMAT_WITH_EXTRAS | FORMAT_WITH_FORMER_EXTRAS => PART_FIXED_BYTES_MAX,
+        _ => PART_FIXED_BYTES,
+    }
 }
 const PART_FIXED_BYTES: usize = 30;
 const PART_FIXED_BYTES_MAX: usize = 34;
@@ -62,25 +67,27 @@ pub struct PartPlace {
 }
 
 /// Appends the record of a commit to `out`. Parts with neither events nor extras are left out; `places` has one entry for
-/// each of the others, in order. `extras` are those of `append`.
+/// each of the others, in order. `facts` are those of `append`.
 ///
 /// # Panics
 ///
-/// When `places` has fewer entries than there are parts to record.
+/// When `places` has fewer entries than there are parts to record, or `facts` are not those of `append`.
 #[expect(clippy::cast_possible_truncation, reason = "all lengths are bounded by Limits::CEILING")]
 pub fn encode(
     append: &Append,
     commit: CommitNumber,
     first: GlobalPosition,
     places: &[PartPlace],
-    extras: &EncodedExtras,
+    facts: &EncodedFacts,
     out: &mut Vec<u8>,
 ) {
     let start = out.len();
     let parts = || append.parts.iter().enumerate().filter(|(_, part)| part.is_recorded());
     let count = parts().count();
     assert!(places.len() >= count, "a place for each part");
-    let format = extras.format();
+    let format = facts.format();
+    let carries_extras = append.parts.iter().any(|part| part.has_extras());
+    assert_eq!(carries_extras, format != FORMAT, "the facts of this append");
     // Into a place of known size first: `out` need not look for room at each field.
     let mut fixed = [0; FIXED_BYTES];
     fixed[8] = format;
@@ -92,18 +99,21 @@ pub fn encode(
     fixed[32..36].copy_from_slice(&crc32c::crc32c(&append.metadata).to_le_bytes());
     out.extend_from_slice(&fixed);
     for ((index, part), place) in parts().zip(places) {
-        let (stream, events, extras) = (part.stream(), &part.events, extras.of(index));
+        let (stream, events, facts) = (part.stream(), &part.events, facts.of(index));
+        let extras_len = facts.len() + events.key_bytes().len();
         let mut fixed = [0; PART_FIXED_BYTES_MAX];
         fixed[0..8].copy_from_slice(&place.previous.get().to_le_bytes());
         fixed[8..16].copy_from_slice(&place.first_version.get().to_le_bytes());
         fixed[16..20].copy_from_slice(&events.count().to_le_bytes());
-        fixed[20..24].copy_from_slice(&((events.bytes().len() + extras.len()) as u32).to_le_bytes());
-        let checksum =
-            if extras.is_empty() { events.checksum() } else { crc32c::crc32c_append(events.checksum(), extras) };
+        fixed[20..24].copy_from_slice(&((events.bytes().len() + extras_len) as u32).to_le_bytes());
+        let mut checksum = events.checksum();
+        if extras_len > 0 {
+            checksum = crc32c::crc32c_append(crc32c::crc32c_append(checksum, facts), events.key_bytes());
+        }
         fixed[24..28].copy_from_slice(&checksum.to_le_bytes());
         fixed[28] = stream.aggregate_type().len() as u8;
         fixed[29] = stream.aggregate_id().len() as u8;
-        fixed[30..34].copy_from_slice(&(extras.len() as u32).to_le_bytes());
+        fixed[30..34].copy_from_slice(&(extras_len as u32).to_le_bytes());
         match format {
             // Of a length that is known here, which is faster.
             FORMAT => out.extend_from_slice(&fixed[..PART_FIXED_BYTES]),
@@ -115,9 +125,13 @@ pub fn encode(
     let header_crc = crc32c::crc32c(&out[start + 8..]);
     out.extend_from_slice(&append.metadata);
     for (index, part) in parts() {
-        out.extend_from_slice(part.events.bytes());
-        if format != FORMAT {
-            out.extend_from_slice(extras.of(index));
+        match facts.of(index) {
+            [] => out.extend_from_slice(part.events.all_bytes()),
+            facts => {
+                out.extend_from_slice(part.events.bytes());
+                out.extend_from_slice(facts);
+                out.extend_from_slice(part.events.key_bytes());
+            }
         }
     }
     let length = (out.len() - start) as u32;
@@ -126,14 +140,14 @@ pub fn encode(
 }
 
 /// The bytes of the record that [`encode`] would write.
-pub fn encoded_len(append: &Append, extras: &EncodedExtras) -> usize {
-    let fixed = part_fixed_bytes(extras.format());
+pub fn encoded_len(append: &Append, facts: &EncodedFacts) -> usize {
+    let fixed = part_fixed_bytes(facts.format());
     let parts = append
         .parts
         .iter()
         .filter(|part| part.is_recorded())
-        .map(|part| fixed + part.stream().as_str().len() - 1 + part.events.bytes().len());
-    FIXED_BYTES + append.metadata.len() + parts.sum::<usize>() + extras.len()
+        .map(|part| fixed + part.stream().as_str().len() - 1 + part.events.all_bytes().len());
+    FIXED_BYTES + append.metadata.len() + parts.sum::<usize>() + facts.len()
 }
 
 /// Why bytes are not a record.
@@ -147,7 +161,7 @@ pub enum RecordError {
     #[error("the record's header does not match its checksum")]
     HeaderChecksum,
     /// The header is intact, but of a format that this build does not know.
-    #[error("the record has format {format}, kind {kind}: it was written by a newer version")]
+    #[error("the record has format {format}, kind {kind}: it was written by another version")]
     UnknownFormat {
         /// The format's number.
         format: u8,

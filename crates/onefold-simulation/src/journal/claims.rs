@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use onefold_core::journal::record::EncodedExtras;
+use onefold_core::journal::record::EncodedFacts;
 use onefold_core::journal::{Append, AppendError, DecidedClaims, PinState, PinnedClaim};
 use onefold_core::{ClaimName, CommitNumber, Holder};
 
@@ -11,7 +11,7 @@ use super::SimulatedDisk;
 /// What becomes of the claims of an append that is stored.
 #[derive(Default)]
 pub(super) struct Decided {
-    pub(super) extras: EncodedExtras,
+    pub(super) facts: EncodedFacts,
     /// In the order in which they changed.
     pub(super) holders: Vec<(ClaimName, Option<Holder>)>,
 }
@@ -32,9 +32,9 @@ impl Written {
             claim.state::<Pin>().filter(|pin| pin.journal == journal)?;
             Some(self.holders.get(claim.name()).cloned().unwrap_or_else(|| disk.holder(claim.name())))
         })?;
-        let extras = EncodedExtras::encode(append, &claims);
+        let facts = EncodedFacts::encode(append, &claims);
         let holders = claims.holders.into_iter().map(|(claim, holder)| (claim.name().clone(), holder)).collect();
-        Ok(Decided { extras, holders })
+        Ok(Decided { facts, holders })
     }
 
     /// An append is written that will be stored.

@@ -102,7 +102,7 @@ impl SimulatedDisk {
                 extras_bytes: extras,
             };
             if let Some(record) = part.extras().and_then(|extras| extras.key) {
-                stored.keys.entry(record.key().into()).or_insert(record);
+                stored.keys.entry(record.key().to_string().into()).or_insert(record);
             }
             stored.version = stored.version.plus(u64::from(event_count));
             stored.commits.push(place);

@@ -277,7 +277,7 @@ fn commit_of(append: &Append, decided: Decided) -> Commit {
         stream: part.stream().clone(),
         event_count: part.events.count(),
         events: Bytes::copy_from_slice(part.events.bytes()),
-        extras: Bytes::copy_from_slice(decided.extras.of(index)),
+        extras: [decided.facts.of(index), part.events.key_bytes()].concat().into(),
     });
     Commit { parts: parts.collect(), metadata: Bytes::copy_from_slice(&append.metadata), holders: decided.holders }
 }

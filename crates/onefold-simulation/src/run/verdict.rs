@@ -34,7 +34,12 @@ pub(super) fn judge<A: Aggregate>(world: &World<A>) -> Result<Report, Violation>
             claims.note(commit.number, &stream, &extras).map_err(wrong)?;
             let operation = operation_in_metadata(&part).map(|marked| world.witness.participant(marked, &stream));
             let of_command = operation.and_then(|operation| world.witness.key_of(operation));
-            keys.note(number, &stream, of_command.as_deref(), extras.key.as_ref().map(|record| record.key()))?;
+            keys.note(
+                number,
+                &stream,
+                of_command.as_deref(),
+                extras.key.as_ref().map(|record| record.key().to_string()).as_deref(),
+            )?;
             let digests = digests.entry(stream.clone()).or_insert_with(|| vec![0]);
             for (frame, index) in part.events().zip(0u64..) {
                 let version = part.first_version.plus(index);

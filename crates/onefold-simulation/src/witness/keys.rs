@@ -70,9 +70,9 @@ impl Stored {
     }
 }
 
-/// What a key's outcome was, behind the eight bytes that the runtime knows it again by.
+/// What a key's outcome was, behind the four bytes that the runtime knows it again by.
 fn decoded<T: DeserializeOwned>(record: &KeyRecord) -> Option<T> {
-    CodecId::from_number(record.codec())?.decode(record.reply().get(8..)?).ok()
+    CodecId::from_number(record.codec())?.decode(record.reply().get(4..)?).ok()
 }
 
 impl Witness {

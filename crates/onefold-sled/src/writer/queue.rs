@@ -238,7 +238,8 @@ mod tests {
 
     fn append(bytes: usize) -> Entry {
         let session = Session::new(StreamId::new("a", "b").unwrap(), WriterEpoch::default(), ());
-        let part = AppendPart { session, expected: ExpectedVersion::Any, events: EncodedEvents::NONE, extras: None };
+        let part =
+            AppendPart { session, expected: ExpectedVersion::Any, events: EncodedEvents::NONE, claims: Vec::new() };
         Entry::Append(Append::new(part, vec![0; bytes], Acknowledgement::from_fn(|_| ())))
     }
 

@@ -73,7 +73,7 @@ pub(crate) fn append_of(
     texts: &[&str],
 ) -> (Append, oneshot::Receiver<AppendOutcome>) {
     let (sender, receiver) = oneshot::channel();
-    let part = AppendPart { session: session.clone(), expected, events: events(texts), extras: None };
+    let part = AppendPart { session: session.clone(), expected, events: events(texts), claims: Vec::new() };
     let mut metadata = Vec::new();
     Metadata::default().encode(&Limits::default(), &mut metadata).unwrap();
     let acknowledgement = Acknowledgement::from_fn(move |outcome| drop(sender.send(outcome)));

@@ -187,5 +187,5 @@ async fn check_chunks<S: Subject>(fixture: &Fixture<S>, stream: &str) {
 
 fn encoded(session: &onefold_core::journal::Session, events: &[TestEvent], codec: CodecId) -> AppendPart {
     let events = EncodedEvents::encode(events, codec, &Limits::default()).expect("within the limits");
-    AppendPart { session: session.clone(), expected: onefold_core::ExpectedVersion::Any, events, extras: None }
+    AppendPart { session: session.clone(), expected: onefold_core::ExpectedVersion::Any, events, claims: Vec::new() }
 }

@@ -17,7 +17,7 @@ mod supervised;
 use std::future::Future;
 use std::sync::Arc;
 
-use onefold_core::journal::{Appended, EncodeError, EncodedEvents, PartExtras};
+use onefold_core::journal::{Appended, EncodeError, EncodedEvents};
 use onefold_core::{Aggregate, ExpectedVersion, Limits, Metadata, TooLarge};
 
 pub(crate) use self::bulk::{Bulk, Deciding, Progress, Stop};
@@ -86,8 +86,8 @@ pub(crate) enum Performed<A: Aggregate, T> {
 /// What goes to the journal.
 pub(crate) struct Commit<R> {
     pub(crate) expected: ExpectedVersion,
+    /// The events, and what is remembered of the command.
     pub(crate) events: EncodedEvents,
-    pub(crate) extras: Option<Box<PartExtras>>,
     /// What it asks of claims.
     pub(crate) claims: Option<Box<Claiming<R>>>,
     pub(crate) metadata: Vec<u8>,
@@ -99,7 +99,7 @@ pub(crate) type Applied<T, R> = Result<(T, Commit<R>), Error<R>>;
 impl<R> Commit<R> {
     /// Of events alone.
     pub(crate) fn new(expected: impl Into<ExpectedVersion>, events: EncodedEvents, metadata: Vec<u8>) -> Self {
-        Commit { expected: expected.into(), events, extras: None, claims: None, metadata }
+        Commit { expected: expected.into(), events, claims: None, metadata }
     }
 }
 

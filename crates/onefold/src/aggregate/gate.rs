@@ -76,13 +76,12 @@ type PartOf<R> = (AppendPart, Vec<u8>, Option<Refusals<R>>);
 
 /// What the journal gets of a commit; its metadata; and what is said if a claim is refused.
 fn part_of<A: Aggregate>(instance: &Instance<A>, commit: Commit<A::Rejection>) -> PartOf<A::Rejection> {
-    let Commit { expected, events, mut extras, claims, metadata } = commit;
-    let refusals = claims.map(|claiming| {
-        let Claiming { changes, refusals } = *claiming;
-        extras.get_or_insert_default().claims = changes;
-        refusals
-    });
-    (AppendPart { session: instance.session.clone(), expected, events, extras }, metadata, refusals)
+    let Commit { expected, events, claims: claiming, metadata } = commit;
+    let (claims, refusals) = match claiming.map(|claiming| *claiming) {
+        None => (Vec::new(), None),
+        Some(Claiming { changes, refusals }) => (changes, Some(refusals)),
+    };
+    (AppendPart { session: instance.session.clone(), expected, events, claims }, metadata, refusals)
 }
 
 /// What a participant adds to a joint commit.

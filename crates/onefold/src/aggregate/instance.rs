@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use onefold_core::journal::{KeyRecord, Session};
+use onefold_core::journal::{KeyRecord, PackedKey, Session};
 use onefold_core::{Aggregate, Context, StreamVersion, Timestamp};
 
 use super::keys::{Keys, Remembered, Retention};
@@ -40,12 +40,12 @@ impl<A: Aggregate> Instance<A> {
     }
 
     /// What a command with this key was answered, if it is remembered.
-    pub(crate) fn remembered(&self, key: &str) -> Option<Remembered<'_>> {
+    pub(crate) fn remembered(&self, key: PackedKey<'_>) -> Option<Remembered<'_>> {
         self.keys.get(key)
     }
 
     /// Remembers the key of a commit made at `at`, after which the aggregate was at `version`.
-    pub(crate) fn remember(&mut self, record: &KeyRecord, version: StreamVersion, at: Timestamp) {
+    pub(crate) fn remember(&mut self, record: &KeyRecord<impl AsRef<[u8]>>, version: StreamVersion, at: Timestamp) {
         let config = &self.slot.shared.config;
         let retention = Retention { keys: config.idempotency_keys_min, time: config.idempotency_retention };
         self.keys.add(record, version, at, retention);

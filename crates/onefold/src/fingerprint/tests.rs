@@ -24,7 +24,7 @@ enum Command {
     Note(String, String),
 }
 
-fn of<C: Serialize>(command: C) -> u128 {
+fn of<C: Serialize>(command: C) -> u64 {
     fingerprint(&command).unwrap()
 }
 
@@ -63,7 +63,7 @@ fn equal_maps_are_alike_whatever_their_order() {
 /// It is stored: a retry after an upgrade must find it as it was.
 #[test]
 fn fingerprint_never_changes() {
-    assert_eq!(format!("{:032x}", of(Deposit { amount: 10 })), "7b19cc2f4f9e0851e4c5695e72df07f3");
+    assert_eq!(format!("{:016x}", of(Deposit { amount: 10 })), "42d86ee55e677e01");
 }
 
 #[test]
@@ -85,9 +85,9 @@ fn fingerprints_are_for_ever() {
     let (named, variant) = (|name: &str| text(12, name), |name: &str| text(13, name));
     let (begin, end) = ([14], [&[16][..], &[0; 16]].concat());
     let hash = |pieces: &[&[u8]]| {
-        let mut hasher = SipHasher24::new();
+        let mut hasher = SipHasher13::new();
         hasher.write(&pieces.concat());
-        hasher.finish128().as_u128()
+        hasher.finish128().h1
     };
     let amount = [&[3][..], &10_u128.to_le_bytes()].concat();
     let deposit = hash(&[&named("Deposit"), &begin, &named("amount"), &amount, &end]);

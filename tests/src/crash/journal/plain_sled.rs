@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use onefold::journal::record::{self, EncodedExtras, PartPlace, RecordView};
+use onefold::journal::record::{self, EncodedFacts, PartPlace, RecordView};
 use onefold::journal::{
     Append, AppendError, AppendOutcome, Appended, CloseError, DurablePosition, FeedItem, Journal, JournalHealth,
     OpenError, OpenedSession, ReadError, RecordedCommit, Session, StreamChunk, StreamPage, WriterEpoch,
@@ -198,7 +198,7 @@ impl Writer {
         }
         if !places.is_empty() {
             let (commit, mut value) = (self.end.commit.next(), Vec::new());
-            record::encode(append, commit, self.end.position.next(), &places, &EncodedExtras::default(), &mut value);
+            record::encode(append, commit, self.end.position.next(), &places, &EncodedFacts::default(), &mut value);
             batch.insert(&commit.get().to_be_bytes(), &*value);
             for part in append.parts.iter().filter(|part| !part.events.is_empty()) {
                 self.advance(part.stream(), commit, part.events.count());

@@ -20,7 +20,7 @@ impl Reader {
                 return None;
             };
             let RecordedExtras { claims, key } = extras;
-            keys.push(key.map(|record| record.key().to_owned()));
+            keys.push(key.map(|record| record.key().to_string()));
             parts.push(Part {
                 stream: stream.aggregate_id().to_owned(),
                 version: part.first_version.get(),

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::*;
-use crate::journal::{Acknowledgement, AppendPart, EncodedEvents, PartExtras, Session, WriterEpoch};
+use crate::journal::{Acknowledgement, AppendPart, EncodedEvents, Session, WriterEpoch};
 use crate::{ExpectedVersion, Timestamp};
 
 impl PinState for Option<Holder> {
@@ -40,7 +40,7 @@ fn append(parts: &[(&str, Vec<ClaimChange>)]) -> Append {
             session: Session::new(stream(id), WriterEpoch::default(), ()),
             expected: ExpectedVersion::Any,
             events: EncodedEvents::NONE,
-            extras: Some(Box::new(PartExtras { claims: claims.clone(), key: None })),
+            claims: claims.clone(),
         })
         .collect();
     Append { parts, metadata: Vec::new(), acknowledgement: Acknowledgement::from_fn(|_| ()) }

@@ -1,13 +1,15 @@
-//! Extras as bytes: what a part of a commit carries beside its events.
+//! Extras as bytes: what a part of a commit carries beside its events. The record of a key is encoded already, see
+//! [`EncodedEvents`](super::super::EncodedEvents); here are the facts about claims, which the journal decides.
 //!
 //! ```text
-//!    facts u32, each:
+//!    facts, each:
 //!       kind u8               1 taken, 2 released, 3 moved, 4 expired
 //!       namespace length u8, value length u8, namespace, value
 //!       taken:     limit
 //!       moved:     limit, type length u8, id length u8, type, id       the new holder
 //!       expired:   commit u64                                          of the hold that ended
-//!    key u8                   0 none; else the record of a command with a key begins here, see key_record.rs
+//!    then, when a byte follows that is no kind of fact, the record of a command with a key, see key_record.rs
+//!    or 0, if that is all: changes of claims that came to nothing
 //!
 //!    limit:   0 u8, held for good;  or 1 u8, microseconds since 1970 u64
 //! ```
@@ -20,26 +22,22 @@ use super::super::{Append, ClaimFact, DecidedClaims, KeyRecord, RecordedExtras};
 use super::{FORMAT, FORMAT_WITH_EXTRAS};
 use crate::{ClaimName, CommitNumber, StreamId, Timestamp};
 
+const NOTHING: u8 = 0;
 const TAKEN: u8 = 1;
 const RELEASED: u8 = 2;
 const MOVED: u8 = 3;
 const EXPIRED: u8 = 4;
 
-const NO_KEY: u8 = 0;
-
-/// Bytes of extras: those of a commit with a key need no memory of their own.
-type Buffer = SmallVec<[u8; 128]>;
-
-/// The extras of a commit's parts, encoded; by default none.
+/// The facts about claims of a commit's parts, encoded; by default none.
 #[derive(Clone, Debug, Default)]
-pub struct EncodedExtras {
-    bytes: Buffer,
-    /// Where those of each part end; empty when no part has any.
+pub struct EncodedFacts {
+    bytes: Vec<u8>,
+    /// Where those of each part end; empty when no part has extras.
     ends: SmallVec<[usize; 1]>,
 }
 
-impl EncodedExtras {
-    /// Encodes the facts that were decided about `append`, and its idempotency records.
+impl EncodedFacts {
+    /// Encodes the facts that were decided about `append`.
     pub fn encode(append: &Append, claims: &DecidedClaims<'_>) -> Self {
         if !append.parts.iter().any(|part| part.has_extras()) {
             return Self::default();
@@ -49,8 +47,11 @@ impl EncodedExtras {
         for (index, part) in append.parts.iter().enumerate() {
             if part.has_extras() {
                 let own = std::iter::from_fn(|| facts.next_if(|(of, _)| *of == index)).map(|(_, fact)| fact);
-                let key = part.extras.as_ref().and_then(|extras| extras.key.as_ref());
-                encode_part(own, key, &mut encoded.bytes);
+                let begin = encoded.bytes.len();
+                own.for_each(|fact| encode_fact(fact, &mut encoded.bytes));
+                if encoded.bytes.len() == begin && part.events.key_bytes().is_empty() {
+                    encoded.bytes.push(NOTHING);
+                }
             }
             encoded.ends.push(encoded.bytes.len());
         }
@@ -73,22 +74,7 @@ impl EncodedExtras {
     }
 }
 
-fn encode_part<'a>(facts: impl Iterator<Item = &'a ClaimFact>, key: Option<&KeyRecord>, out: &mut Buffer) {
-    let count_at = out.len();
-    out.extend([0; 4]);
-    let mut count = 0u32;
-    for fact in facts {
-        encode_fact(fact, out);
-        count += 1;
-    }
-    out[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
-    match key {
-        None => out.push(NO_KEY),
-        Some(key) => out.extend_from_slice(key.as_bytes()),
-    }
-}
-
-fn encode_fact(fact: &ClaimFact, out: &mut Buffer) {
+fn encode_fact(fact: &ClaimFact, out: &mut Vec<u8>) {
     out.push(match fact {
         ClaimFact::Taken { .. } => TAKEN,
         ClaimFact::Released { .. } => RELEASED,
@@ -108,13 +94,13 @@ fn encode_fact(fact: &ClaimFact, out: &mut Buffer) {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "both were checked: 255 bytes at most")]
-fn push_names(first: &str, second: &str, out: &mut Buffer) {
+fn push_names(first: &str, second: &str, out: &mut Vec<u8>) {
     out.extend([first.len() as u8, second.len() as u8]);
     out.extend_from_slice(first.as_bytes());
     out.extend_from_slice(second.as_bytes());
 }
 
-fn push_limit(expires_at: Option<Timestamp>, out: &mut Buffer) {
+fn push_limit(expires_at: Option<Timestamp>, out: &mut Vec<u8>) {
     out.push(u8::from(expires_at.is_some()));
     out.extend(expires_at.iter().flat_map(|at| at.as_micros().to_le_bytes()));
 }
@@ -137,18 +123,16 @@ pub(super) fn are_extras(bytes: &[u8]) -> bool {
 type Parsed<'a> = (Vec<ClaimFact>, Option<KeyRecord<&'a [u8]>>);
 
 fn parse(bytes: &[u8]) -> Option<Parsed<'_>> {
-    if bytes.is_empty() {
+    if bytes == [NOTHING] {
         return Some((Vec::new(), None));
     }
     let mut rest = Rest(bytes);
-    let count = u32::from_le_bytes(rest.array()?);
-    // No room is made for what may not be there.
-    let mut claims = Vec::with_capacity(usize::try_from(count).ok()?.min(16));
-    for _ in 0..count {
+    let mut claims = Vec::new();
+    while let [TAKEN..=EXPIRED, ..] = rest.0 {
         claims.push(rest.fact()?);
     }
     let key = match rest.0 {
-        [NO_KEY] => None,
+        [] => None,
         record => Some(KeyRecord::decode(record)?),
     };
     Some((claims, key))

@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use bytes::Bytes;
 
 use super::super::{
-    Acknowledgement, AppendPart, ClaimFact, DecidedClaims, EncodedEvents, EventFrames, KeyOutcome, KeyRecord,
-    PartExtras, RecordedExtras, Session, WriterEpoch,
+    Acknowledgement, AppendPart, ClaimAction, ClaimChange, ClaimFact, DecidedClaims, EncodedEvents, EventFrames,
+    KeyOutcome, KeyRecord, PinnedClaim, RecordedExtras, Session, WriterEpoch,
 };
 use super::*;
 use crate::{
-    ClaimName, CodecError, CodecId, DecodeError, Event, EventType, ExpectedVersion, Limits, Metadata, PayloadWriter,
-    StreamId, Timestamp,
+    ClaimName, CodecError, CodecId, DecodeError, Event, EventType, ExpectedVersion, Holder, Limits, Metadata,
+    PayloadWriter, StreamId, Timestamp,
 };
 
 struct Noted(String);
@@ -42,7 +42,7 @@ fn append(parts: &[Vec<String>]) -> Append {
             session: Session::new(StreamId::new("note", format!("n{index}")).unwrap(), WriterEpoch::default(), ()),
             expected: ExpectedVersion::Any,
             events: EncodedEvents::encode(&events, CodecId::Bincode, &Limits::default()).unwrap(),
-            extras: None,
+            claims: Vec::new(),
         }
     });
     Append { parts: parts.collect(), metadata, acknowledgement: Acknowledgement::from_fn(|_| ()) }
@@ -54,8 +54,8 @@ fn encoded(parts: &[Vec<String>]) -> Vec<u8> {
         .map(|n| PartPlace { previous: CommitNumber::new(n), first_version: StreamVersion::new(n + 1) })
         .collect();
     let mut bytes = Vec::new();
-    encode(&append, CommitNumber::new(42), GlobalPosition::new(1000), &places, &EncodedExtras::default(), &mut bytes);
-    assert_eq!(bytes.len(), encoded_len(&append, &EncodedExtras::default()));
+    encode(&append, CommitNumber::new(42), GlobalPosition::new(1000), &places, &EncodedFacts::default(), &mut bytes);
+    assert_eq!(bytes.len(), encoded_len(&append, &EncodedFacts::default()));
     bytes
 }
 
@@ -66,12 +66,17 @@ fn encoded_with(parts: &[(Vec<String>, RecordedExtras)]) -> Vec<u8> {
     let mut claims = DecidedClaims::default();
     for (index, (part, (_, extras))) in append.parts.iter_mut().zip(parts).enumerate() {
         claims.facts.extend(extras.claims.iter().cloned().map(|fact| (index, fact)));
-        // The key stands for the extras: it makes them not empty.
-        part.extras = Some(Box::new(PartExtras { claims: Vec::new(), key: extras.key.clone() }));
+        if extras.key.is_none() {
+            // Facts follow from changes that were asked for.
+            part.claims.push(a_change());
+        }
+        if let Some(key) = &extras.key {
+            part.events = part.events.clone().with_key(key);
+        }
     }
     let recorded = append.parts.iter().filter(|part| part.is_recorded()).count();
     let place = PartPlace { previous: CommitNumber::new(7), first_version: StreamVersion::new(5) };
-    let extras = EncodedExtras::encode(&append, &claims);
+    let extras = EncodedFacts::encode(&append, &claims);
     let mut bytes = Vec::new();
     let places = vec![place; recorded];
     encode(&append, CommitNumber::new(42), GlobalPosition::new(1000), &places, &extras, &mut bytes);
@@ -80,7 +85,13 @@ fn encoded_with(parts: &[(Vec<String>, RecordedExtras)]) -> Vec<u8> {
 }
 
 fn key(reply: Vec<u8>) -> KeyRecord {
-    KeyRecord::new("req-1", u128::MAX / 3, KeyOutcome::Rejection, 1, &reply).unwrap()
+    KeyRecord::new("req-1", u64::MAX / 3, KeyOutcome::Rejection, 1, &reply).unwrap()
+}
+
+/// What became of it the facts say.
+fn a_change() -> ClaimChange {
+    let claim = PinnedClaim::new(ClaimName::new("username", "bob").unwrap(), None::<Holder>);
+    ClaimChange { claim, action: ClaimAction::Release }
 }
 
 fn facts() -> impl Strategy<Value = ClaimFact> {
@@ -97,13 +108,14 @@ fn facts() -> impl Strategy<Value = ClaimFact> {
 }
 
 fn extras() -> impl Strategy<Value = RecordedExtras> {
-    let key = (any::<bool>(), any::<u128>(), "[ -~]{1,255}", proptest::collection::vec(any::<u8>(), 0..100)).prop_map(
+    let key = (any::<bool>(), any::<u64>(), "[ -~]{1,255}", proptest::collection::vec(any::<u8>(), 0..100)).prop_map(
         |(replied, fingerprint, key, reply)| {
             let outcome = if replied { KeyOutcome::Reply } else { KeyOutcome::Rejection };
             KeyRecord::new(&key, fingerprint, outcome, 2, &reply).unwrap()
         },
     );
-    (proptest::collection::vec(facts(), 0..5), key).prop_map(|(claims, key)| RecordedExtras { claims, key: Some(key) })
+    (proptest::collection::vec(facts(), 0..5), proptest::option::of(key))
+        .prop_map(|(claims, key)| RecordedExtras { claims, key })
 }
 
 proptest! {
@@ -165,7 +177,7 @@ proptest! {
     }
 }
 
-/// A commit in format 2: a part with events and extras, one with extras alone.
+/// A commit with extras: a part with events and extras, one with extras alone.
 fn with_extras() -> Vec<u8> {
     let name = |value| ClaimName::new("username", value).unwrap();
     let to = StreamId::new("note", "other").unwrap();
@@ -208,21 +220,66 @@ fn every_truncation_is_detected() {
     }
 }
 
+/// Where they end the part's header says, and the checksum covers all of it. By themselves they are at least not taken for the
+/// same.
 #[test]
-fn extras_that_are_cut_off_or_go_on_are_damage() {
+fn extras_that_are_cut_off_or_go_on_are_others() {
     let source = Bytes::from(with_extras());
     let view = RecordView::parse(&source).unwrap();
     let commit = view.to_commit(&source).unwrap();
     for (_, part) in &commit.parts {
         let whole = &part.extras_bytes;
-        assert!(RecordedExtras::decode(whole).is_some());
-        for len in 1..whole.len() {
-            assert_eq!(RecordedExtras::decode(&whole.slice(..len)), None, "cut at {len}");
+        let decoded = RecordedExtras::decode(whole);
+        assert!(decoded.is_some());
+        for len in 0..whole.len() {
+            assert_ne!(RecordedExtras::decode(&whole.slice(..len)), decoded, "cut at {len}");
         }
         let mut longer = whole.to_vec();
         longer.push(0);
-        assert_eq!(RecordedExtras::decode(&longer), None);
+        assert_ne!(RecordedExtras::decode(&longer), decoded);
     }
+}
+
+/// Byte by byte: what was stored once has to be read for ever.
+#[test]
+fn extras_are_stored_in_this_form() {
+    let claim = || ClaimName::new("user", "bob").unwrap();
+    let at = Some(Timestamp::from_micros(0x0102));
+    let facts = vec![
+        ClaimFact::Taken { claim: claim(), expires_at: None },
+        ClaimFact::Taken { claim: claim(), expires_at: at },
+        ClaimFact::Released { claim: claim() },
+        ClaimFact::Moved { claim: claim(), to: StreamId::new("note", "n").unwrap(), expires_at: None },
+        ClaimFact::Expired { claim: claim(), since: CommitNumber::new(5) },
+    ];
+    let stored_facts: &[u8] = b"\x01\x04\x03userbob\0\
+        \x01\x04\x03userbob\x01\x02\x01\0\0\0\0\0\0\
+        \x02\x04\x03userbob\
+        \x03\x04\x03userbob\0\x04\x01noten\
+        \x04\x04\x03userbob\x05\0\0\0\0\0\0\0";
+    let key = key(b"reply".to_vec());
+    for (claims, key, stored) in [
+        (facts.clone(), None, stored_facts.to_vec()),
+        (facts, Some(key.clone()), [stored_facts, key.as_bytes()].concat()),
+        (Vec::new(), Some(key.clone()), key.as_bytes().to_vec()),
+        (Vec::new(), None, vec![0]),
+    ] {
+        let extras = RecordedExtras { claims, key };
+        let source = Bytes::from(encoded_with(&[(vec!["one".into()], extras.clone())]));
+        let commit = RecordView::parse(&source).unwrap().to_commit(&source).unwrap();
+        assert_eq!(commit.parts[0].1.extras_bytes, stored);
+        assert_eq!(commit.parts[0].1.extras(), Some(extras));
+    }
+    assert_eq!(RecordedExtras::decode(&[stored_facts, &[0]].concat()), None);
+}
+
+/// What builds wrote that knew another form of extras is told by its name, not taken for damage.
+#[test]
+fn former_extras_are_of_an_unknown_format() {
+    let mut bytes = with_extras();
+    bytes[8] = 2;
+    put_header_checksum(&mut bytes);
+    assert_eq!(RecordView::parse(&bytes).err(), Some(RecordError::UnknownFormat { format: 2, kind: 1 }));
 }
 
 /// A commit without extras is byte for byte what builds wrote that knew none.
@@ -231,7 +288,7 @@ fn a_commit_without_extras_keeps_its_format() {
     let bytes = encoded(&[vec!["one".into()]]);
     assert_eq!(bytes[8..10], [1, 1]);
     assert_eq!(crc32c::crc32c(&bytes), 604_899_627, "the fixture");
-    assert_eq!(with_extras()[8..10], [2, 1]);
+    assert_eq!(with_extras()[8..10], [3, 1]);
 }
 
 /// Numbers that lead out of their range have a good checksum only when somebody forged it: no arithmetic may trip over them.

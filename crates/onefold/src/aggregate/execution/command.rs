@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use onefold_core::journal::Appended;
+use onefold_core::journal::{Appended, PackedKey};
 use onefold_core::{Aggregate, Handle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -102,7 +102,7 @@ impl<A: Handle<C>, C: Send + 'static, F> Command<A, C, F> {
     }
 
     /// Its idempotency key, if it has one within the rules.
-    pub(crate) fn key(&self) -> Option<&str> {
+    pub(crate) fn key(&self) -> Option<PackedKey<'_>> {
         Some(self.extras.as_ref()?.key()?.key())
     }
 

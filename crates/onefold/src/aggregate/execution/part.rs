@@ -54,7 +54,7 @@ impl<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>> Work<A> for Part<A
             return failed(instance, reason);
         }
         instance.settled = true;
-        let key = command.key().map(str::to_owned);
+        let key = command.key().map(|key| key.to_string());
         let within = Within { deadline: call.deadline, chain: party.chain(), foresees: false };
         let decided = match command.decide(instance, within, &mut runner).await {
             Decided::Prepared(prepared) => Ok(prepared),

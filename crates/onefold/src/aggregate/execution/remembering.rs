@@ -1,6 +1,6 @@
 //! What a command with an idempotency key leaves in its commit: its outcome, encoded, for whoever sends it again.
 
-use onefold_core::journal::{EncodeError, EncodedEvents, KeyRecord};
+use onefold_core::journal::{EncodeError, EncodedEvents};
 use onefold_core::{Aggregate, Handle, Limits, StreamVersion, Timestamp};
 
 use super::super::call::{Call, Submitted};
@@ -28,15 +28,13 @@ pub(super) fn remember_reply<A: Aggregate, T: 'static>(
     at: Timestamp,
 ) -> Result<(), Error<A::Rejection>> {
     let config = &instance.slot.shared.config;
-    let record = keyed.replied(reply, config.codec, config.limits.reply_bytes_max);
-    match within_limits(record, commit, &config.limits) {
-        Ok(record) => {
-            let version = instance.version.plus(commit.events.count().into());
-            remember(instance, record, version, commit, at);
-            Ok(())
-        }
-        Err(failed) => Err(not_encoded(instance, failed)),
+    let encoded = keyed.replied(reply, config.codec, config.limits.reply_bytes_max, &mut commit.events);
+    if let Err(failed) = within_limits(encoded, commit, &config.limits) {
+        return Err(not_encoded(instance, failed));
     }
+    let version = instance.version.plus(commit.events.count().into());
+    remember(instance, &commit.events, version, at);
+    Ok(())
 }
 
 /// A rejection under a key: a commit without events, if rejections are to be remembered.
@@ -49,44 +47,36 @@ pub(super) fn remember_rejection<A: Handle<C>, C: Send + 'static, W: Work<A>>(
     let Remembering { extras, metadata, at } = remembering;
     let config = &instance.slot.shared.config;
     let reply_bytes_max = config.limits.reply_bytes_max;
-    let record = extras.into_key().and_then(|keyed| keyed.rejected(&rejection, config.codec, reply_bytes_max));
-    let Some(record) = record else {
-        return Performed::Answered(Err(Error::Rejected(rejection)));
-    };
     let version = instance.version;
     let mut commit = Commit::new(version, EncodedEvents::NONE, metadata);
-    let record = match within_limits(record, &commit, &config.limits) {
-        Ok(record) => record,
-        Err(failed) => return Performed::Answered(Err(not_encoded(instance, failed))),
+    let encoded = extras
+        .into_key()
+        .and_then(|keyed| keyed.rejected(&rejection, config.codec, reply_bytes_max, &mut commit.events));
+    let Some(encoded) = encoded else {
+        return Performed::Answered(Err(Error::Rejected(rejection)));
     };
+    if let Err(failed) = within_limits(encoded, &commit, &config.limits) {
+        return Performed::Answered(Err(not_encoded(instance, failed)));
+    }
     // IMPORTANT: before it is remembered. A command that its deadline took back leaves nothing.
     if !call.submit(Submitted { before: version, after: version, settled: instance.settled, stores: true }) {
         return Performed::Cancelled;
     }
-    remember(instance, record, version, &mut commit, at);
+    remember(instance, &commit.events, version, at);
     Performed::Decided { answer: Err(Error::Rejected(rejection)), commit }
 }
 
-/// An encoded outcome that fits into its commit.
-fn within_limits<R>(
-    record: Result<KeyRecord, EncodeError>,
-    commit: &Commit<R>,
-    limits: &Limits,
-) -> Result<KeyRecord, EncodeError> {
-    let record = record?;
+/// Whether an encoded outcome fits into its commit.
+fn within_limits<R>(encoded: Result<(), EncodeError>, commit: &Commit<R>, limits: &Limits) -> Result<(), EncodeError> {
+    encoded?;
     let claims_bytes = commit.claims.as_ref().map_or(0, |claims| claims.bytes());
-    commit_fits(limits, commit.events.bytes().len() + commit.metadata.len() + claims_bytes + record.reply().len())?;
-    Ok(record)
+    let events_bytes = commit.events.bytes().len() + commit.events.key_bytes().len();
+    Ok(commit_fits(limits, events_bytes + commit.metadata.len() + claims_bytes)?)
 }
 
-/// Remembers an outcome, and puts it into its commit.
-fn remember<A: Aggregate>(
-    instance: &mut Instance<A>,
-    record: KeyRecord,
-    version: StreamVersion,
-    commit: &mut Commit<A::Rejection>,
-    at: Timestamp,
-) {
-    instance.remember(&record, version, at);
-    commit.extras.get_or_insert_default().key = Some(record);
+/// Remembers the outcome that is in a commit.
+fn remember<A: Aggregate>(instance: &mut Instance<A>, events: &EncodedEvents, version: StreamVersion, at: Timestamp) {
+    if let Some(record) = events.key() {
+        instance.remember(&record, version, at);
+    }
 }
