@@ -22,6 +22,7 @@ mod holds;
 mod idempotency;
 mod limits;
 mod many;
+mod many_keys;
 mod merging;
 mod messages;
 mod metadata;
