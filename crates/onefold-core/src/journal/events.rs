@@ -89,12 +89,12 @@ impl EncodedEvents {
         Ok(())
     }
 
-    /// Adds what is remembered of the command, which has ended now. `write` writes the encoded reply, or rejection, of
-    /// `bytes_max` bytes at most.
+    /// Adds what is remembered of the command, which has ended now, in place of what was there. `write` writes the encoded
+    /// reply, or rejection, of `bytes_max` bytes at most.
     ///
     /// # Errors
     ///
-    /// Those of `write`; then nothing has changed.
+    /// Those of `write`; then nothing is remembered.
     pub fn remember<E>(
         &mut self,
         draft: &KeyDraft,

@@ -98,8 +98,7 @@ impl Log {
 
     /// The places of all entries, from the oldest on.
     pub(super) fn places(&self) -> impl Iterator<Item = Place> + use<'_> {
-        let first = self.oldest().filter(|place| *place != self.end());
-        std::iter::successors(first, |place| self.after(*place).filter(|place| *place != self.end()))
+        std::iter::successors(self.oldest(), |place| self.after(*place).filter(|place| *place != self.end()))
     }
 
     /// Where the oldest entry is.
@@ -141,10 +140,10 @@ impl Log {
             self.allocated_bytes -= full.bytes.capacity();
             return;
         }
+        let before = self.full.as_ref().map_or(0, |full| table_bytes(&full.pieces));
         let pieces = &mut self.full.get_or_insert_default().pieces;
-        let table_bytes = table_bytes(pieces);
         pieces.push_back(full);
-        self.allocated_bytes += self::table_bytes(pieces) - table_bytes;
+        self.allocated_bytes += table_bytes(pieces) - before;
     }
 
     fn end(&self) -> Place {
@@ -170,7 +169,7 @@ impl Log {
 
 /// What the table of full pieces takes.
 fn table_bytes(full: &VecDeque<Piece>) -> usize {
-    full.capacity() * size_of::<Piece>()
+    size_of::<Full>() + full.capacity() * size_of::<Piece>()
 }
 
 impl Piece {
