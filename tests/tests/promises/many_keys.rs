@@ -22,7 +22,7 @@ fn key(number: u64) -> String {
 
 async fn all_are_repeats(world: &World) {
     for number in 0..KEYS {
-        let again = world.tallies.ask("a", Add(number + 1)).idempotency_key(&key(number)).await;
+        let again = world.tallies.ask("a", Add(number + 1)).idempotency_key(key(number)).await;
         let sum = (number + 1) * (number + 2) / 2;
         assert_eq!(again, Ok(Seen::at(number + 1, sum)), "{}", key(number));
     }
@@ -35,7 +35,7 @@ async fn keys_of_every_form_are_told_apart_and_known_again() {
     let journal = MemoryJournal::new();
     let world = World::on(Arc::new(journal.clone()), Config::default()).await;
     for number in 0..KEYS {
-        let first = world.tallies.ask("a", Add(number + 1)).idempotency_key(&key(number)).await;
+        let first = world.tallies.ask("a", Add(number + 1)).idempotency_key(key(number)).await;
         assert_eq!(first.map(|seen| seen.version.get()), Ok(number + 1), "{} is new", key(number));
     }
     all_are_repeats(&world).await;
@@ -44,7 +44,7 @@ async fn keys_of_every_form_are_told_apart_and_known_again() {
     let world = World::on(Arc::new(journal), Config::default()).await;
     all_are_repeats(&world).await;
     for number in 0..5 {
-        let other = world.tallies.ask("a", Add(1_000)).idempotency_key(&key(number)).await;
+        let other = world.tallies.ask("a", Add(1_000)).idempotency_key(key(number)).await;
         assert!(matches!(&other, Err(Error::KeyReused { key, .. }) if **key == self::key(number)), "{other:?}");
     }
     assert_eq!(world.tallies.read("a", |tally| tally.count).await, Ok(KEYS));
