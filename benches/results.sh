@@ -17,7 +17,7 @@ results=target/results
 mkdir -p "$results"
 
 cargo build --release --package onefold-benches --bin load
-load=target/release/load
+load=${CARGO_TARGET_DIR:-target}/release/load
 timed=(--seconds "$seconds" --rounds "$rounds")
 
 measure() {

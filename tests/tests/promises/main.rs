@@ -8,6 +8,7 @@ mod support;
 mod at_rest;
 mod at_rest_panics;
 mod bulk;
+mod bulk_keys;
 mod cancellation;
 mod claims;
 mod deadlines;

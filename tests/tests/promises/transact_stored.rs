@@ -7,7 +7,8 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use onefold::journal::AppendError;
 use onefold::{
-    Aggregate, Aggregates, Config, Error, ErrorKind, MemoryJournal, NotStoredReason, TransactError, transact,
+    Aggregate, Aggregates, Config, Error, ErrorKind, Limits, MemoryJournal, NotStoredReason, StreamVersion, TooLarge,
+    TransactError, transact,
 };
 use onefold_testkit::faults::{AppendFault, When};
 
@@ -74,6 +75,28 @@ async fn repeat_gives_the_original_replies() {
     let world = World::on(Arc::new(journal), Config::default()).await;
     assert_eq!(once(&world).await, replies);
     assert_eq!(sums(&world).await, (106, 4));
+    world.end().await;
+}
+
+/// What the keys remember counts as a part of the commit, though it is known only when all have applied: who comes to be too much
+/// is told so, nothing is stored, and everybody's state is as it was.
+#[tokio::test(start_paused = true)]
+async fn keys_count_as_a_part_of_the_commit() {
+    let limits = Limits { commit_bytes_max: 450, ..Limits::default() };
+    let world = World::with(Config { limits, ..Config::default() }).await;
+    let ask = |id: &'static str, key: &str| world.tallies.ask(id, Add(1)).idempotency_key(key);
+    let long = "k".repeat(250);
+    let TransactError { index, error } = transact((ask("a", &long), ask("b", &long))).await.unwrap_err();
+    let Error::TooLarge { stream, version: StreamVersion::EMPTY, what: TooLarge::Commit { actual, limit: 450 } } =
+        &error
+    else {
+        panic!("{error}, of {index:?}")
+    };
+    assert!(*actual > 500 && ["a", "b"][index.unwrap()] == stream.aggregate_id(), "{error}, of {index:?}");
+    assert_eq!(sums(&world).await, (0, 0));
+    transact((ask("a", &long), ask("b", "short"))).await.unwrap();
+    ask("b", &long).await.unwrap();
+    assert_eq!(sums(&world).await, (1, 2));
     world.end().await;
 }
 

@@ -49,6 +49,8 @@ struct State {
     chain: Option<Arc<Chain>>,
     /// What they have decided, to be looked at together.
     votes: Vec<Vote>,
+    /// What all of it takes, as far as it is known.
+    bytes: usize,
     /// Why that cannot be: for the one whose failure it is.
     refusal: Option<Refusal>,
     /// Whether anything of it is stored.
@@ -115,6 +117,7 @@ impl Joint {
             caller: None,
             chain: None,
             votes: Vec::with_capacity(participants),
+            bytes: 0,
             refusal: None,
             stores: false,
             shares: Vec::with_capacity(participants),
@@ -212,6 +215,7 @@ impl State {
                 }
                 None => {
                     self.stores = self.votes.iter().any(|vote| vote.stores);
+                    self.bytes = vote::bytes(&self.votes);
                     Stage::Applying
                 }
             },

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use onefold_core::{Aggregate, CommandId, CorrelationId, ExpectedVersion};
 use pin_project_lite::pin_project;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::policy::RetryPolicy;
 use super::retry::Retry;
@@ -31,7 +33,7 @@ pin_project! {
         F: Answering<S::Replies>,
     {
         #[pin]
-        sending: Sending<A, Bulk<S, F>>,
+        sending: Sending<A, Bulk<A, S, F>>,
         progress: Arc<Progress>,
     }
 }
@@ -53,7 +55,8 @@ impl<A: Aggregate, S: Commands<A>> AskAll<A, S> {
 impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> AskAll<A, S, F> {
     terms!();
 
-    /// Sends the commands again, all of them, when surely nothing was stored. As [`Ask::retry`](crate::Ask::retry).
+    /// Sends the commands again, all of them, when surely nothing was stored; with an
+    /// [idempotency key](AskAll::idempotency_key) also when nobody knows. As [`Ask::retry`](crate::Ask::retry).
     pub fn retry(mut self, policy: RetryPolicy) -> Self
     where
         S: Clone,
@@ -62,6 +65,21 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> AskAll<A, S, F> {
             work.copy = Some(S::clone);
         }
         self.sending.retry = Some(Box::new(Retry::new(policy)));
+        self
+    }
+
+    /// Gives all of them together one key, under which they may be sent again without a second effect: a repeat is answered with
+    /// the original replies. As [`Ask::idempotency_key`](crate::Ask::idempotency_key): the same key with other commands, with more
+    /// or fewer of them, or in another order is [`Error::KeyReused`]. If one of them is rejected nothing is remembered, and a
+    /// repeat is decided anew.
+    pub fn idempotency_key(mut self, key: impl AsRef<str>) -> Self
+    where
+        S: Serialize,
+        S::Replies: Serialize + DeserializeOwned,
+    {
+        if let Some(work) = &mut self.sending.work {
+            work.give_key(key.as_ref());
+        }
         self
     }
 }
@@ -74,7 +92,7 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Future for AskAll<A
         let answer = ready!(this.sending.poll_with(cx, |shared, work, asking, now| {
             work.progress.whole();
             identify(&mut work.terms.metadata, shared, asking, now);
-            Ok(())
+            work.check_key()
         }));
         Poll::Ready(answer.map_err(|error| BulkError { index: this.progress.index(), error }))
     }

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use onefold_core::journal::{Appended, EncodedEvents};
 use onefold_core::{Aggregate, DecisionParts, Handle, Metadata, StreamVersion, TooLarge};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::super::call::{Call, Submitted};
@@ -17,31 +19,55 @@ use super::super::instance::{Instance, Stage};
 use super::super::run::Runner;
 use super::super::scope::{Chain, Scope};
 use super::claiming::{self, Claiming};
+use super::remembering::{keys_are_full, remember_reply};
 use super::supervised::{End, Supervised};
 use super::{Commit, Performed, Terms, Work, not_encoded};
 use crate::commands::Commands;
 use crate::error::Error;
+use crate::keyed::{KeyRefused, Keyed};
 use crate::receipt::Answering;
 
 /// The commands `S` with their surroundings, to be answered in the form `F`.
-pub(crate) struct Bulk<S, F> {
+pub(crate) struct Bulk<A: Aggregate, S: Commands<A>, F> {
     commands: S,
     pub(crate) terms: Terms,
     pub(crate) progress: Arc<Progress>,
     /// How to copy them for another attempt.
     pub(crate) copy: Option<fn(&S) -> S>,
+    /// The idempotency key of all of them together. One that breaks the rules is told when they are sent.
+    keyed: Option<Box<KeyedOrRefused<A, S>>>,
     answer: PhantomData<fn() -> F>,
 }
 
-impl<S, F> Bulk<S, F> {
+type KeyedOrRefused<A, S> = Result<Keyed<<S as Commands<A>>::Replies, <A as Aggregate>::Rejection>, KeyRefused>;
+
+impl<A: Aggregate, S: Commands<A>, F> Bulk<A, S, F> {
     pub(crate) fn new(commands: S) -> Self {
-        Bulk { commands, terms: Terms::default(), progress: Arc::default(), copy: None, answer: PhantomData }
+        let (terms, progress) = Default::default();
+        Bulk { commands, terms, progress, copy: None, keyed: None, answer: PhantomData }
     }
 
     /// The same, to be answered in another form.
-    pub(crate) fn map_answer<G>(self) -> Bulk<S, G> {
-        let Bulk { commands, terms, progress, copy, answer: _ } = self;
-        Bulk { commands, terms, progress, copy, answer: PhantomData }
+    pub(crate) fn map_answer<G>(self) -> Bulk<A, S, G> {
+        let Bulk { commands, terms, progress, copy, keyed, answer: _ } = self;
+        Bulk { commands, terms, progress, copy, keyed, answer: PhantomData }
+    }
+
+    /// Gives them an idempotency key.
+    pub(crate) fn give_key(&mut self, key: &str)
+    where
+        S: Serialize,
+        S::Replies: Serialize + DeserializeOwned,
+    {
+        self.keyed = Some(Box::new(Keyed::of(key, &self.commands)));
+    }
+
+    /// Whether their key, if they have one, is within the rules.
+    pub(crate) fn check_key(&self) -> Result<(), Error<A::Rejection>> {
+        match self.keyed.as_deref() {
+            Some(Err(refused)) => Err(refused.clone().into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -69,7 +95,7 @@ impl Progress {
     }
 }
 
-impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Work<A> for Bulk<S, F> {
+impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Work<A> for Bulk<A, S, F> {
     type Output = F::Output;
     const TELLS_PLACE: bool = F::TELLS_PLACE;
     const STORES: bool = true;
@@ -85,7 +111,11 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Work<A> for Bulk<S,
     fn again(&self) -> Option<Self> {
         let commands = self.copy?(&self.commands);
         let (terms, progress, copy) = (self.terms.clone(), self.progress.clone(), self.copy);
-        Some(Bulk { commands, terms, progress, copy, answer: PhantomData })
+        Some(Bulk { commands, terms, progress, copy, keyed: self.keyed.clone(), answer: PhantomData })
+    }
+
+    fn has_key(&self) -> bool {
+        self.keyed.is_some()
     }
 
     async fn perform(
@@ -96,7 +126,19 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Work<A> for Bulk<S,
     ) -> Performed<A, F::Output> {
         instance.stage = Stage::Handle;
         let before = instance.version;
-        let Bulk { commands, terms: Terms { expected, metadata }, progress, .. } = self;
+        let Bulk { commands, terms: Terms { expected, metadata }, progress, keyed, .. } = self;
+        let keyed = keyed.and_then(|keyed| keyed.ok());
+        if let Some(keyed) = &keyed {
+            // Before anything else, as of a single command.
+            if let Some(remembered) = instance.remembered(keyed.key()) {
+                let version = remembered.version;
+                let replies = keyed.repeated(remembered, &instance.slot.stream);
+                return Performed::Answered(replies.map(|replies| F::answer(replies, version)));
+            }
+            if let Some(full) = keys_are_full(instance) {
+                return Performed::Failed(full);
+            }
+        }
         if !expected.accepts(before) {
             let (stream, actual) = (instance.slot.stream.clone(), before);
             return Performed::Answered(Err(Error::Conflict { stream, expected, actual }));
@@ -132,17 +174,22 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Work<A> for Bulk<S,
             Err(Stop::Failed(error)) => return Performed::Failed(error),
         };
         progress.whole();
-        if events.is_empty() && claims.is_none() {
+        if events.is_empty() && claims.is_none() && keyed.is_none() {
             return Performed::Answered(Ok(F::answer(replies, before)));
         }
         // A deadline that was faster has told the caller that nothing happened. The state is spoiled then.
         if !call.submit(Submitted { before, after, settled: instance.settled, stores: true }) {
             return Performed::Cancelled;
         }
-        instance.spoiled = false;
-        instance.version = after;
         let mut commit = Commit::new(before, events, metadata_bytes);
         commit.claims = claims;
+        if let Some(keyed) = keyed
+            && let Err(error) = remember_reply(instance, keyed, &replies, &mut commit, metadata.timestamp)
+        {
+            return Performed::Spoiled(error);
+        }
+        instance.spoiled = false;
+        instance.version = after;
         Performed::Decided { answer: Ok(F::answer(replies, after)), commit }
     }
 }

@@ -60,6 +60,13 @@ impl Party {
         self.poll_past(Stage::Deciding, cx)
     }
 
+    /// Its key remembers a reply that nobody knew before it had applied. Returns what all of it takes with these bytes.
+    pub(crate) fn add_bytes(&self, bytes: usize) -> usize {
+        let mut state = self.joint.state.lock();
+        state.bytes += bytes;
+        state.bytes
+    }
+
     /// It has applied, and adds this.
     pub(crate) fn hand_over(&mut self, share: Share) {
         self.joint.state.lock().shares.push(share);

@@ -23,6 +23,12 @@ pub(crate) enum Refusal {
     Claim(AppendError),
 }
 
+/// What they ask for, all together.
+pub(super) fn bytes(votes: &[Vote]) -> usize {
+    let metadata_bytes = votes.first().map_or(0, |vote| vote.metadata_bytes);
+    votes.iter().map(|vote| vote.bytes).sum::<usize>() + metadata_bytes
+}
+
 /// Whose vote is one too many, or asks for a claim that it cannot have, and why.
 pub(super) fn refusal(votes: &mut [Vote], limits: &Limits) -> Option<(usize, Refusal)> {
     // In the order of the participants, whoever was faster.

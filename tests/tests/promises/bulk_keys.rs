@@ -1,0 +1,159 @@
+//! P8: an idempotency key on several commands of one aggregate: they happen together, and once.
+
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use onefold::{
+    Aggregate, BulkError, Config, Context, Decision, Error, ErrorKind, Handle, Limits, MemoryJournal, RetryPolicy,
+    TooLarge,
+};
+use onefold_testkit::faults::{AppendFault, When};
+use serde::Serialize;
+
+use crate::support::{Add, No, Seen, SlowJournal, Spend, Tally, World, settle};
+
+async fn sum(world: &World) -> u64 {
+    world.tallies.read("a", |tally| tally.sum).await.unwrap()
+}
+
+async fn commits(world: &World) -> usize {
+    let events: Vec<_> = world.tallies.events("a", 0).unwrap().try_collect().await.unwrap();
+    let commits: std::collections::BTreeSet<_> = events.iter().map(|event| event.commit).collect();
+    commits.len()
+}
+
+/// Tells the sum.
+#[derive(Clone, Copy, Serialize)]
+struct Look;
+
+impl Handle<Look> for Tally {
+    type Reply = u64;
+
+    async fn handle(&self, Look: Look, _: &Context<Self>) -> Result<Decision<Self, u64>, No> {
+        Ok(self.reply(|tally: &Tally| tally.sum))
+    }
+}
+
+/// A repeat gives the original replies at the original place, whatever has happened since, also after a restart; whether it
+/// comes as a vector, an array or a tuple.
+#[tokio::test(start_paused = true)]
+async fn repeat_gives_the_original_replies() {
+    let journal = MemoryJournal::new();
+    let world = World::on(Arc::new(journal.clone()), Config::default()).await;
+    let of_two = |world: &World| world.tallies.ask_all("a", [Add(1), Add(2)]).idempotency_key("two");
+    let mixed = |world: &World| world.tallies.ask_all("a", (Add(10), Spend(4))).idempotency_key("mixed");
+    let of_three = |world: &World| world.tallies.ask_all("a", vec![Add(1); 3]).idempotency_key("three").with_receipt();
+    let two = Ok([Seen::at(1, 1), Seen::at(2, 3)]);
+    assert_eq!(of_two(&world).await, two);
+    let (added, spent) = mixed(&world).await.unwrap();
+    assert_eq!((added.sum, spent.sum), (13, 9));
+    let three = of_three(&world).await.unwrap();
+    assert_eq!(three.reply.iter().map(|seen| seen.sum).collect::<Vec<_>>(), [10, 11, 12]);
+    world.tallies.ask("a", Add(100)).await.unwrap();
+    assert_eq!(of_two(&world).await, two);
+    world.end().await;
+
+    journal.reopen();
+    let world = World::on(Arc::new(journal), Config::default()).await;
+    assert_eq!(of_two(&world).await, two);
+    assert_eq!(mixed(&world).await, Ok((added, spent)));
+    let again = of_three(&world).await.unwrap();
+    assert_eq!((again.reply, again.version), (three.reply, three.version));
+    assert_eq!((sum(&world).await, commits(&world).await), (112, 4));
+    world.end().await;
+}
+
+/// A key belongs to what it was first used for: other commands, another order, more or fewer of them, a single one.
+#[tokio::test(start_paused = true)]
+async fn key_with_other_commands_is_refused() {
+    let world = World::start().await;
+    let ask = |commands: Vec<Add>| world.tallies.ask_all("a", commands).idempotency_key("k");
+    ask(vec![Add(1), Add(2)]).await.unwrap();
+    for others in [vec![Add(2), Add(1)], vec![Add(1)], vec![Add(1), Add(2), Add(3)], vec![]] {
+        let BulkError { index, error } = ask(others).await.unwrap_err();
+        assert_eq!((index, error.kind()), (None, ErrorKind::KeyReused));
+    }
+    let single = world.tallies.ask("a", Add(1)).idempotency_key("k").await.unwrap_err();
+    assert_eq!(single.kind(), ErrorKind::KeyReused);
+    let BulkError { index, error } = world.tallies.ask_all("a", [Add(1)]).idempotency_key("").await.unwrap_err();
+    assert_eq!((index, error.kind()), (None, ErrorKind::InvalidKey));
+    assert_eq!((sum(&world).await, commits(&world).await), (3, 1));
+    world.end().await;
+}
+
+/// Nothing happened, so nothing is remembered: the same key may succeed later.
+#[tokio::test(start_paused = true)]
+async fn rejection_is_not_remembered() {
+    let world = World::start().await;
+    let pay = || world.tallies.ask_all("a", (Add(1), Spend(5))).idempotency_key("pay");
+    let rejected = BulkError { index: Some(1), error: Error::Rejected(No { sum: 1 }) };
+    assert_eq!(pay().await, Err(rejected));
+    world.tallies.ask("a", Add(10)).await.unwrap();
+    let paid = pay().await.unwrap();
+    assert_eq!((paid.1.sum, pay().await), (6, Ok(paid)));
+    assert_eq!(sum(&world).await, 6);
+    world.end().await;
+}
+
+/// Commands that change nothing are remembered with what they saw; so are none at all.
+#[tokio::test(start_paused = true)]
+async fn replies_without_events_are_remembered() {
+    let world = World::start().await;
+    let none = || world.tallies.ask_all("a", Vec::<Add>::new()).idempotency_key("none");
+    let look = || world.tallies.ask_all("a", [Look, Look]).idempotency_key("look");
+    assert_eq!((none().await, look().await), (Ok(vec![]), Ok([0, 0])));
+    world.tallies.ask("a", Add(5)).await.unwrap();
+    assert_eq!((none().await, look().await), (Ok(vec![]), Ok([0, 0])));
+    assert_eq!(sum(&world).await, 5);
+    world.end().await;
+}
+
+/// After an outcome that nobody knows the retry recognises what was stored, and does again what was not.
+#[tokio::test(start_paused = true)]
+async fn retry_goes_on_after_an_unknown_outcome() {
+    for fault in [AppendFault::FailAfterWrite, AppendFault::LoseWrite, AppendFault::FailBeforeWrite] {
+        let (world, faults) = World::faulty(Config::default()).await;
+        faults.append(When::nth(0), fault);
+        let bulk = world.tallies.ask_all("a", [Add(1), Add(2)]).idempotency_key("k").retry(RetryPolicy::default());
+        assert_eq!(bulk.await, Ok([Seen::at(1, 1), Seen::at(2, 3)]));
+        assert_eq!((sum(&world).await, commits(&world).await), (3, 1));
+        world.end().await;
+    }
+}
+
+/// A repeat of a key that is still in flight waits behind the same gate.
+#[tokio::test(start_paused = true)]
+async fn repeat_in_flight_waits_for_the_first_one() {
+    let (journal, valve) = SlowJournal::new();
+    let world = World::on(Arc::new(journal), Config::default()).await;
+    world.tallies.version("a").await.unwrap();
+    let ask = || world.tallies.ask_all("a", [Add(1), Add(2)]).idempotency_key("k");
+    let first = tokio::spawn(ask());
+    settle().await;
+    let second = tokio::spawn(ask());
+    settle().await;
+    assert!(!first.is_finished() && !second.is_finished());
+    valve.open();
+    let replies = Ok([Seen::at(1, 1), Seen::at(2, 3)]);
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), (replies.clone(), replies));
+    assert_eq!(sum(&world).await, 3);
+    world.end().await;
+}
+
+/// Replies that do not fit, or make the commit too large, fail all of it, in memory too; the key stays free.
+#[tokio::test(start_paused = true)]
+async fn replies_that_do_not_fit_leave_nothing() {
+    for limits in
+        [Limits { reply_bytes_max: 20, ..Limits::default() }, Limits { commit_bytes_max: 200, ..Limits::default() }]
+    {
+        let world = World::with(Config { limits, ..Config::default() }).await;
+        world.tallies.ask("a", Add(1)).await.unwrap();
+        let many = world.tallies.ask_all("a", vec![Add(1); 20]).idempotency_key("k").await.unwrap_err();
+        let Error::TooLarge { version, what, .. } = many.error else { panic!("{many}") };
+        assert!(matches!(what, TooLarge::Reply { .. } | TooLarge::Commit { .. }) && version.get() == 1, "{what}");
+        assert_eq!((sum(&world).await, commits(&world).await), (1, 1));
+        let few = world.tallies.ask_all("a", [Add(1)]).idempotency_key("k").await.unwrap();
+        assert_eq!((few[0].sum, sum(&world).await), (2, 2));
+        world.end().await;
+    }
+}
