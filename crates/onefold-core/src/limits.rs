@@ -26,9 +26,10 @@ pub struct Limits {
     pub events_per_commit_max: usize,
     /// Changes of claims in one commit; default 256, at most 1,024.
     pub claims_per_commit_max: usize,
-    /// Bytes of an encoded reply, or rejection, that an idempotency key remembers; default 64 KiB, at most 16 MiB.
+    /// Bytes of an encoded reply, or rejection, that an idempotency key remembers; those of several commands under one key are
+    /// one. Default 64 KiB, at most 16 MiB.
     pub reply_bytes_max: usize,
-    /// Bytes of one commit: its encoded events, its metadata and a remembered reply; default 4 MiB, at most 64 MiB.
+    /// Bytes of one commit: its encoded events, its metadata and what keys remember; default 4 MiB, at most 64 MiB.
     pub commit_bytes_max: usize,
     /// Bytes of a command's encoded metadata; default 16 KiB, at most 1 MiB.
     pub metadata_bytes_max: usize,

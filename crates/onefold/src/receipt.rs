@@ -7,6 +7,9 @@ use onefold_core::{CommitNumber, GlobalPosition, StreamVersion};
 ///
 /// Whoever has read the journal as far as `position` has seen everything that the reply depends on: that is how a read
 /// model is asked for one's own writes.
+///
+/// A repeat of an idempotency key gets the reply and the version of then, with a position and a commit that are at or behind
+/// the original ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt<T> {
     /// The reply itself.

@@ -83,6 +83,8 @@ pub struct Tally {
     pub claims_changed: u64,
     /// Commands acknowledged that several aggregates decided on together.
     pub transacts: u64,
+    /// Commands acknowledged that were asked for in pieces, by one `ask_all`.
+    pub bulks: u64,
     /// Commands answered: surely not stored.
     pub refused: u64,
     /// Commands answered: perhaps stored.
@@ -109,6 +111,7 @@ impl Tally {
         self.claims_taken += other.claims_taken;
         self.claims_changed += other.claims_changed;
         self.transacts += other.transacts;
+        self.bulks += other.bulks;
         self.refused += refused;
         self.unknown += unknown;
         self.shown += shown;
@@ -120,6 +123,7 @@ impl Tally {
     /// A command was acknowledged for the first time.
     fn stored(&mut self, request: &Request) {
         self.transacts += u64::from(request.shares.len() > 1);
+        self.bulks += u64::from(request.in_pieces().is_some());
         for step in request.shares.iter().filter_map(|share| share.step.as_ref()) {
             self.claims_taken += u64::from(step.takes());
             self.claims_changed += u64::from(!step.takes());
@@ -127,11 +131,12 @@ impl Tally {
     }
 
     /// What was acknowledged beside plain commands, for a table.
-    pub fn extras(&self) -> [(&'static str, u64); 3] {
+    pub fn extras(&self) -> [(&'static str, u64); 4] {
         [
             ("claims taken", self.claims_taken),
             ("claims confirmed, released, moved", self.claims_changed),
             ("decisions of several aggregates", self.transacts),
+            ("commands in pieces, by ask_all", self.bulks),
         ]
     }
 }

@@ -1,6 +1,8 @@
 //! P8: an idempotency key on several commands of one aggregate: they happen together, and once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use onefold::{
@@ -34,7 +36,26 @@ impl Handle<Look> for Tally {
     }
 }
 
-/// A repeat gives the original replies at the original place, whatever has happened since, also after a restart; whether it
+/// Is never ready, from its second run on.
+#[derive(Clone, Serialize)]
+struct Stalling {
+    /// How often it ran.
+    #[serde(skip)]
+    runs: Arc<AtomicU32>,
+}
+
+impl Handle<Stalling> for Tally {
+    type Reply = ();
+
+    async fn handle(&self, Stalling { runs }: Stalling, _: &Context<Self>) -> Result<Decision<Self, ()>, No> {
+        if runs.fetch_add(1, Relaxed) > 0 {
+            std::future::pending::<()>().await;
+        }
+        Ok(self.reply(|_| ()))
+    }
+}
+
+/// A repeat gives the original replies and their version, whatever has happened since, also after a restart; whether it
 /// comes as a vector, an array or a tuple.
 #[tokio::test(start_paused = true)]
 async fn repeat_gives_the_original_replies() {
@@ -58,6 +79,7 @@ async fn repeat_gives_the_original_replies() {
     assert_eq!(of_two(&world).await, two);
     assert_eq!(mixed(&world).await, Ok((added, spent)));
     let again = of_three(&world).await.unwrap();
+    assert!(again.position >= three.position && again.commit >= three.commit);
     assert_eq!((again.reply, again.version), (three.reply, three.version));
     assert_eq!((sum(&world).await, commits(&world).await), (112, 4));
     world.end().await;
@@ -95,16 +117,35 @@ async fn rejection_is_not_remembered() {
     world.end().await;
 }
 
-/// Commands that change nothing are remembered with what they saw; so are none at all.
+/// Commands that change nothing are remembered with what they saw, also after a restart; so are none at all.
 #[tokio::test(start_paused = true)]
 async fn replies_without_events_are_remembered() {
-    let world = World::start().await;
-    let none = || world.tallies.ask_all("a", Vec::<Add>::new()).idempotency_key("none");
-    let look = || world.tallies.ask_all("a", [Look, Look]).idempotency_key("look");
-    assert_eq!((none().await, look().await), (Ok(vec![]), Ok([0, 0])));
+    let journal = MemoryJournal::new();
+    let world = World::on(Arc::new(journal.clone()), Config::default()).await;
+    let none = |world: &World| world.tallies.ask_all("a", Vec::<Add>::new()).idempotency_key("none");
+    let look = |world: &World| world.tallies.ask_all("a", [Look, Look]).idempotency_key("look");
+    assert_eq!((none(&world).await, look(&world).await), (Ok(vec![]), Ok([0, 0])));
     world.tallies.ask("a", Add(5)).await.unwrap();
-    assert_eq!((none().await, look().await), (Ok(vec![]), Ok([0, 0])));
-    assert_eq!(sum(&world).await, 5);
+    assert_eq!((none(&world).await, look(&world).await), (Ok(vec![]), Ok([0, 0])));
+    world.end().await;
+
+    journal.reopen();
+    let world = World::on(Arc::new(journal), Config::default()).await;
+    assert_eq!((none(&world).await, look(&world).await), (Ok(vec![]), Ok([0, 0])));
+    let other = world.tallies.ask_all("a", [Look]).idempotency_key("none").await.unwrap_err();
+    assert_eq!(other.error.kind(), ErrorKind::KeyReused);
+    assert_eq!((sum(&world).await, commits(&world).await), (5, 1));
+    world.end().await;
+}
+
+/// Commands of one type have one fingerprint in all forms, but not their replies: never a second effect.
+#[tokio::test(start_paused = true)]
+async fn repeat_in_another_form_has_no_effect() {
+    let world = World::start().await;
+    world.tallies.ask_all("a", vec![Add(1), Add(2)]).idempotency_key("k").await.unwrap();
+    let tuple = world.tallies.ask_all("a", (Add(1), Add(2))).idempotency_key("k").await.unwrap_err();
+    assert_eq!(tuple.error.kind(), ErrorKind::AlreadyDone);
+    assert_eq!((sum(&world).await, commits(&world).await), (3, 1));
     world.end().await;
 }
 
@@ -140,20 +181,53 @@ async fn repeat_in_flight_waits_for_the_first_one() {
     world.end().await;
 }
 
+/// An outcome that nobody knows is all of theirs, though a later attempt came to nothing at one of them.
+#[tokio::test(start_paused = true)]
+async fn unknown_outcome_blames_no_single_one() {
+    let (world, faults) = World::faulty(Config::default()).await;
+    faults.append(When::nth(0), AppendFault::LoseWrite);
+    let stalling = Stalling { runs: Arc::default() };
+    let runs = stalling.runs.clone();
+    let bulk = world.tallies.ask_all("a", (Add(1), stalling)).idempotency_key("k");
+    let failed = bulk.retry(RetryPolicy { attempts: 2, ..RetryPolicy::default() }).await.unwrap_err();
+    assert_eq!((failed.index, failed.error.kind()), (None, ErrorKind::OutcomeUnknown));
+    assert_eq!((runs.load(Relaxed), sum(&world).await), (2, 0));
+    world.end().await;
+}
+
+/// A command that its deadline takes back leaves no key behind, in memory neither.
+#[tokio::test(start_paused = true)]
+async fn deadline_leaves_the_key_free() {
+    let world = World::start().await;
+    let runs = Arc::new(AtomicU32::new(1));
+    let ask = || world.tallies.ask_all("a", (Look, Stalling { runs: runs.clone() })).idempotency_key("k");
+    let late = ask().deadline(Duration::from_secs(1)).await.unwrap_err();
+    assert!(late.error.is_surely_not_stored(), "{late}");
+    runs.store(0, Relaxed);
+    assert_eq!(ask().await.unwrap().0, 0);
+    world.tallies.ask("a", Add(5)).await.unwrap();
+    assert_eq!((ask().await.unwrap().0, runs.load(Relaxed)), (0, 1));
+    world.end().await;
+}
+
 /// Replies that do not fit, or make the commit too large, fail all of it, in memory too; the key stays free.
 #[tokio::test(start_paused = true)]
 async fn replies_that_do_not_fit_leave_nothing() {
+    let key = "a key of some 70 bytes, which does not look like a number, makes the commit large";
     for limits in
-        [Limits { reply_bytes_max: 20, ..Limits::default() }, Limits { commit_bytes_max: 200, ..Limits::default() }]
+        [Limits { reply_bytes_max: 10, ..Limits::default() }, Limits { commit_bytes_max: 220, ..Limits::default() }]
     {
         let world = World::with(Config { limits, ..Config::default() }).await;
         world.tallies.ask("a", Add(1)).await.unwrap();
-        let many = world.tallies.ask_all("a", vec![Add(1); 20]).idempotency_key("k").await.unwrap_err();
-        let Error::TooLarge { version, what, .. } = many.error else { panic!("{many}") };
-        assert!(matches!(what, TooLarge::Reply { .. } | TooLarge::Commit { .. }) && version.get() == 1, "{what}");
+        let ask = |count: usize| world.tallies.ask_all("a", vec![Add(1); count]).idempotency_key(key);
+        let BulkError { index, error } = ask(6).await.unwrap_err();
+        let Error::TooLarge { version, what, .. } = error else { panic!("{error}") };
+        assert!(matches!(what, TooLarge::Reply { .. } | TooLarge::Commit { .. }), "{what}");
+        assert_eq!((index, version.get()), (None, 1), "none of them alone is too large");
         assert_eq!((sum(&world).await, commits(&world).await), (1, 1));
-        let few = world.tallies.ask_all("a", [Add(1)]).idempotency_key("k").await.unwrap();
-        assert_eq!((few[0].sum, sum(&world).await), (2, 2));
+        world.tallies.ask_all("a", vec![Add(1); 6]).await.unwrap();
+        let few = ask(1).await.unwrap();
+        assert_eq!((few[0].sum, sum(&world).await), (8, 8));
         world.end().await;
     }
 }

@@ -70,8 +70,10 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> AskAll<A, S, F> {
 
     /// Gives all of them together one key, under which they may be sent again without a second effect: a repeat is answered with
     /// the original replies. As [`Ask::idempotency_key`](crate::Ask::idempotency_key): the same key with other commands, with more
-    /// or fewer of them, or in another order is [`Error::KeyReused`]. If one of them is rejected nothing is remembered, and a
-    /// repeat is decided anew.
+    /// or fewer of them, or in another order is [`Error::KeyReused`]; the same commands in another form, as a tuple instead of a
+    /// vector, may be [`Error::AlreadyDone`]. Their replies together are one to remember, with its bound
+    /// ([`reply_bytes_max`](onefold_core::Limits::reply_bytes_max)). If one of them is rejected nothing is remembered, and a repeat is
+    /// decided anew. serde bounds arrays with a key to 32 commands; a `Vec` has no such bound.
     pub fn idempotency_key(mut self, key: impl AsRef<str>) -> Self
     where
         S: Serialize,
@@ -94,7 +96,12 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Future for AskAll<A
             identify(&mut work.terms.metadata, shared, asking, now);
             work.check_key()
         }));
-        Poll::Ready(answer.map_err(|error| BulkError { index: this.progress.index(), error }))
+        Poll::Ready(answer.map_err(|error| {
+            // That nobody knows is never a single one's failure. A later attempt may have failed at one since.
+            let is_unknown = matches!(error, Error::OutcomeUnknown(_));
+            let index = if is_unknown { None } else { this.progress.index() };
+            BulkError { index, error }
+        }))
     }
 }
 

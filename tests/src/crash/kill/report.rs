@@ -36,7 +36,8 @@ impl KillReport {
     /// For people.
     pub fn table(&self) -> comfy_table::Table {
         let Tally { attempted, keyed, repeated, repeated_later, acknowledged, refused, unknown, shown, .. } = self.said;
-        let [claims_taken, claims_changed, transacts] = self.said.extras().map(|(name, count)| (name, grouped(count)));
+        let [claims_taken, claims_changed, transacts, bulks] =
+            self.said.extras().map(|(name, count)| (name, grouped(count)));
         let head = [
             ("cycles: kill, reopen, read everything", grouped(self.cycles)),
             ("directories", grouped(self.directories)),
@@ -51,6 +52,7 @@ impl KillReport {
             claims_taken,
             claims_changed,
             transacts,
+            bulks,
             ("answered: surely not stored", grouped(refused)),
             ("answered: perhaps stored", grouped(unknown)),
             ("states shown by reads under load", grouped(shown)),

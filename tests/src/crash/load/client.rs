@@ -212,6 +212,13 @@ impl Client {
     async fn ask(&self, request: &Request) -> Result<Vec<u64>, Error<Infallible>> {
         let Shared { chronicles, load: LoadOptions { event_bytes: EventBytes(bytes), .. }, .. } = &*self.shared;
         let (number, of) = (request.number, request.events());
+        if let Some(pieces) = request.in_pieces() {
+            let stream = pieces[0].stream.clone();
+            let act = |(first, piece)| Act::new(number, &piece, first, of, bytes.clone());
+            let asks = chronicles.ask_all(stream, (0..).zip(pieces).map(act).collect::<Vec<_>>());
+            let asks = if request.keyed { asks.idempotency_key(Write::key(number)) } else { asks };
+            return Ok(asks.await?.into_iter().max().into_iter().collect());
+        }
         let ask = |(first, share): (u16, &Share)| {
             let ask = chronicles.ask(&share.stream, Act::new(number, share, first, of, bytes.clone()));
             if request.keyed { ask.idempotency_key(Write::key(number)) } else { ask }

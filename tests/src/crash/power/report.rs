@@ -68,7 +68,7 @@ impl PowerReport {
                 ("unflushed writes lost", self.writes.lost),
             ],
         };
-        let [claims_taken, claims_changed, transacts] = self.said.extras();
+        let [claims_taken, claims_changed, transacts, bulks] = self.said.extras();
         let said = [
             ("commands with a key", keyed),
             ("… sent again with their key", repeated),
@@ -77,6 +77,7 @@ impl PowerReport {
             claims_taken,
             claims_changed,
             transacts,
+            bulks,
             ("commands answered: perhaps stored", unknown),
             ("states shown by reads under load", shown),
             ("commits read back", self.commits_read),

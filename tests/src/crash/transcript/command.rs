@@ -45,6 +45,17 @@ impl Request {
         self.shares.iter().map(|share| share.events).sum()
     }
 
+    /// What its one aggregate is asked to do one by one, with one `ask_all`: half of those with several events are. Each piece has
+    /// an event; a claim goes with the first. Told by its number, so it is the same each time.
+    pub fn in_pieces(&self) -> Option<Vec<Share>> {
+        let [share] = &*self.shares else { return None };
+        let piece = |place| {
+            let step = share.step.clone().filter(|_| place == 0);
+            Share { stream: share.stream.clone(), events: 1, amount: 0, step }
+        };
+        (share.events > 1 && self.number.is_multiple_of(2)).then(|| (0..share.events).map(piece).collect())
+    }
+
     /// The shares, each with the place of its first event among all of them.
     pub fn placed(&self) -> impl Iterator<Item = (u16, &Share)> {
         self.shares.iter().scan(0, |next, share| {

@@ -15,7 +15,7 @@ use super::super::run::Runner;
 use super::command::Command;
 use super::deciding::{Decided, Prepared, Within};
 use super::supervised::{End, Supervised};
-use super::{Performed, Work, commit_fits};
+use super::{Performed, Work};
 use crate::error::{AlreadyDone, Error, NotStoredReason};
 use crate::instant;
 use crate::receipt::Answering;
@@ -112,8 +112,7 @@ async fn apply<A: Handle<C>, C: Send + 'static, F: Answering<A::Reply>>(
         Ok(applied) => applied,
         Err(error) => return Performed::Spoiled(error),
     };
-    let all_bytes = party.add_bytes(commit.events.key_bytes().len());
-    if let Err(what) = commit_fits(&instance.slot.shared.config.limits, all_bytes) {
+    if let Err(what) = party.add_bytes(commit.events.key_bytes().len()) {
         let stream = instance.slot.stream.clone();
         return Performed::Spoiled(Error::TooLarge { stream, version: before, what });
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use onefold_core::TooLarge;
 use onefold_core::journal::Append;
 
 use super::commit::Share;
@@ -60,11 +61,17 @@ impl Party {
         self.poll_past(Stage::Deciding, cx)
     }
 
-    /// Its key remembers a reply that nobody knew before it had applied. Returns what all of it takes with these bytes.
-    pub(crate) fn add_bytes(&self, bytes: usize) -> usize {
+    /// Its key remembers a reply that nobody knew before it had applied: that is part of the commit, too, if it fits. What does
+    /// not is not counted, so that nobody else is blamed for it.
+    pub(crate) fn add_bytes(&self, bytes: usize) -> Result<(), TooLarge> {
+        let limit = self.joint.shared.config.limits.commit_bytes_max;
         let mut state = self.joint.state.lock();
-        state.bytes += bytes;
-        state.bytes
+        let actual = state.bytes + bytes;
+        if actual > limit {
+            return Err(TooLarge::Commit { actual, limit });
+        }
+        state.bytes = actual;
+        Ok(())
     }
 
     /// It has applied, and adds this.
