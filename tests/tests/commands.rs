@@ -58,6 +58,8 @@ async fn expected_versions() -> Outcome {
         }
         Err(other) => return Err(other.into()),
     }
+    let after = accounts.read_with_version("ada", |account, version| (account.balance(), version.get())).await?;
+    assert_eq!(after, (amount, 2), "the conflicting deposit is not stored");
 
     let fresh = accounts.ask("bob", Open { owner: "Bob".to_owned() }).expect_version(ExpectedVersion::NoStream);
     fresh.await?;
@@ -193,5 +195,13 @@ async fn many_aggregates() -> Outcome {
     while let Some((index, answer)) = coming.next().await {
         println!("{}: {answer:?}", ids[index]);
     }
+
+    let again = accounts.ask_many(ids.map(|id| (id, Deposit { amount })), 2);
+    let again = again.each(|ask| ask.deadline(Duration::from_secs(1)).with_receipt());
+    let mut answers: Vec<_> = again.as_they_come().collect().await;
+    answers.sort_by_key(|(index, _)| *index);
+    let [(0, Ok(ada)), (1, Err(bob)), (2, Err(eve))] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!((ada.reply.balance, ada.version.get()), (money(30), 4), "each of the three has deposited");
+    assert!([bob, eve].iter().all(|error| error.rejection().is_some()), "they have no account");
     Ok(())
 }

@@ -70,6 +70,20 @@ fn a_volatile_disk_keeps_what_was_synced() {
     });
 }
 
+/// A write that the disk refuses fails the sync behind it: the page cache has what the disk has not, and nobody is told otherwise.
+#[test]
+fn a_volatile_disk_fails_the_sync_of_a_write_that_it_refuses() {
+    on_disk(Simulator::Volatile, |disk| {
+        let path = disk.mount_point().join("file");
+        let file = write(&path, SYNCED);
+        file.sync_all().unwrap();
+        assert_eq!(disk.fail_writes(1).unwrap(), 0);
+        file.write_all_at(UNSYNCED, 0).unwrap();
+        assert!(file.sync_data().is_err(), "its write was refused");
+        assert_eq!(disk.fail_writes(0).unwrap(), 1);
+    });
+}
+
 /// A write that went straight to the disk, past the page cache, and was not followed by a sync: the disk may keep it, lose it
 /// or tear it.
 #[test]

@@ -18,8 +18,8 @@ pub(crate) struct OverloadOptions {
     /// Commands that arrive per second in the overload, instead of that multiple
     #[arg(long, value_name = "R", value_parser = rate)]
     pub(crate) arrivals: Option<f64>,
-    /// Seconds in which it is found out how much can be done at most
-    #[arg(long, value_name = "S", default_value = "8", value_parser = seconds)]
+    /// Seconds of each load by which it is found out how much can be done at most
+    #[arg(long, value_name = "S", default_value = "20", value_parser = seconds)]
     pub(crate) peak_seconds: Duration,
     /// Clients of the closed loop that finds it out
     #[arg(long, value_name = "N", default_value = "32768", value_parser = count)]

@@ -83,6 +83,7 @@ fn stats_add_up() {
     let bytes = |key: &str| stats[key]["bytes"].as_u64().unwrap_or_else(|| stats[key].as_u64().unwrap());
     assert_eq!((&stats["commit"], &stats["position"]), (&json!(COMMITS), &json!(EVENTS)));
     assert_eq!((&stats["heads"]["entries"], &stats["index"]["entries"]), (&json!(45), &json!(1)));
+    assert_eq!(stats["claims"]["entries"], json!(CLAIMS));
     let inside = bytes("blocks") + bytes("heads") + bytes("index") + bytes("claims") + bytes("marks");
     assert_eq!(bytes("store_bytes"), inside + bytes("store_overhead_bytes"));
     assert_eq!(bytes("total_bytes"), bytes("store_bytes") + bytes("redo") + bytes("other_bytes"));

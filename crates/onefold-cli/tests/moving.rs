@@ -26,17 +26,22 @@ fn export_import_export_is_the_same_bytes() {
     let piped = temporary.path().join("piped");
     std::fs::create_dir(&piped).unwrap();
     let said = onefold_with(&piped, &["import", "-"], &onefold(&copy, &["export", "-"]).done().stdout).done();
-    assert!(said.text().contains("347 commits with 348 events"), "{}", said.text());
+    assert!(said.text().contains("351 commits with 352 events"), "{}", said.text());
     for arguments in [&["streams", "--json"][..], &["tail", "-n", "1000", "--json"]] {
         let original = onefold(&path, arguments).done().stdout;
         assert!(!original.is_empty() && onefold(&piped, arguments).done().stdout == original, "{arguments:?}");
     }
-    onefold(&piped, &["verify"]).done();
-    // A journal like any other.
+    for journal in [&copy, &piped] {
+        let report = onefold(journal, &["verify", "--json"]).done().object();
+        assert_eq!(report["checked"]["claims"], json!(CLAIMS));
+        check_claims_and_key(journal);
+    }
+    // A journal like any other: what it claims already it goes on to hold, and the command with the key is a repeat.
     journal(&piped);
     onefold(&piped, &["verify"]).done();
     let stats = onefold(&piped, &["stats", "--json"]).done().object();
-    assert_eq!(stats["commit"], json!(2 * COMMITS));
+    assert_eq!(stats["commit"], json!(2 * COMMITS - 1));
+    assert_eq!(stats["claims"]["entries"], json!(CLAIMS));
 }
 
 #[test]
@@ -131,4 +136,7 @@ fn a_backup_is_a_journal_with_the_same_commits() {
     let export = onefold(&path, &["export", "-"]).done().stdout;
     assert!(onefold(&backup, &["export", "-"]).done().stdout == export);
     assert!(!temporary.path().join("backup.partial").exists());
+    let stats = onefold(&backup, &["stats", "--json"]).done().object();
+    assert_eq!(stats["claims"]["entries"], json!(CLAIMS));
+    check_claims_and_key(&backup);
 }

@@ -15,7 +15,8 @@ use onefold::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
 use self::customers::CustomerCommand;
-use crate::domain::{Account, Holder, Subscription};
+use crate::booking::BookError;
+use crate::domain::{Account, Book, Holder, Subscription};
 use crate::owners::Review;
 use crate::scenario::Size;
 use crate::transfer::TransferError;
@@ -25,8 +26,9 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  failed: a broken promise in the demo, a journal that cannot be opened, an error of the disk
-  2  wrong usage: an unknown option, a text that is not an amount, an id or an alias
-  3  rejected by the bank: nothing happened
+  2  wrong usage: an unknown option, a text that is not an amount, an id, a key or an alias
+  3  rejected by the bank, at another version than expected, or a key that was used for something else:
+     nothing happened
   4  outcome unknown, or a transfer half done: `bank history` tells";
 
 const EXAMPLES: &str = "\
@@ -35,6 +37,8 @@ Examples:
   bank open ada --owner 'Ada Lovelace'
   bank deposit ada 100
   bank transfer ada bob 12.34
+  bank book ada +100 -40 -12.34 --if-version 3
+  bank bonus christmas ada bob --amount 5
   bank history ada
   bank check-owners --accounts-max 3
   bank register ada --name Ada --address London
@@ -54,6 +58,18 @@ no (because the payee has no account, say) nothing was transferred.
 When the outcome is unknown (the journal failed at that moment, or a deadline passed) the transfer
 happened as a whole or not at all. The exit code is 4, and the message names the correlation id to
 look for in either history.";
+
+const BOOK_HELP: &str = "\
+The entries are decided in order, each on the balance after those before it, and land in one commit:
+all of them, or none when one is rejected.
+
+--if-version books only if the account is where you saw it. Each entry takes it one version further.
+--key names the booking: sent again under it, the same entries have no second effect and are
+answered as they were, whatever --if-version says then.";
+
+const BONUS_HELP: &str = "\
+Each account has a commit of its own: one that says no does not stop the others. The bonus's name is
+the key of each deposit: run it again after a failure, and who was paid is not paid twice.";
 
 const CHECK_OWNERS_HELP: &str = "\
 No account can see its owner's others, so anybody can open too many. This check looks at what
@@ -138,6 +154,33 @@ enum AccountCommand {
         to: String,
         /// How much, such as 12.34
         #[arg(allow_negative_numbers = true)]
+        amount: Money,
+    },
+    /// Pay in and out several times, all in one commit or none
+    #[command(after_long_help = BOOK_HELP)]
+    Book {
+        /// The account's id
+        account: String,
+        /// What to pay in and out, in order, such as +100 -40
+        #[arg(required = true, allow_negative_numbers = true, value_name = "ENTRY")]
+        entries: Vec<Book>,
+        /// Only if the account is at this version
+        #[arg(long, value_name = "VERSION")]
+        if_version: Option<u64>,
+        /// What names this booking: under it, it happens once
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Pay the same into many accounts, once each
+    #[command(after_long_help = BONUS_HELP)]
+    Bonus {
+        /// What names this bonus, such as christmas-2026
+        name: String,
+        /// The accounts' ids
+        #[arg(required = true, value_name = "ACCOUNT")]
+        accounts: Vec<String>,
+        /// How much each of them gets, such as 12.34
+        #[arg(long, allow_negative_numbers = true)]
         amount: Money,
     },
     /// Go through the whole history: no account is ever overdrawn, and no transfer half done
@@ -242,12 +285,15 @@ fn reader_left(error: &anyhow::Error) -> bool {
 
 fn exit_code(error: &anyhow::Error) -> u8 {
     let of_kind = |kind: ErrorKind| match kind {
-        ErrorKind::InvalidId | ErrorKind::InvalidClaim => 2,
-        ErrorKind::Rejected => 3,
+        ErrorKind::InvalidId | ErrorKind::InvalidClaim | ErrorKind::InvalidKey => 2,
+        ErrorKind::Rejected | ErrorKind::Conflict | ErrorKind::KeyReused => 3,
         ErrorKind::OutcomeUnknown => 4,
         _ => 1,
     };
     if let Some(error) = error.downcast_ref::<HolderError>() {
+        return of_kind(error.kind());
+    }
+    if let Some(BookError { error, .. }) = error.downcast_ref() {
         return of_kind(error.kind());
     }
     let of_account = |error: &AccountError| of_kind(error.kind());

@@ -4,11 +4,12 @@
 //! |---|---|---|
 //! | `POST /holders/{id}` | `{"name": "Ada", "address": "St James's Square"}` | 201 `{"id", "name", "address", "version"}` |
 //! | `GET /holders/{id}` | | 200 `{"id", "name", "address", "alias", "version"}` |
-//! | `PUT /holders/{id}/name`, `…/address` | `{"name": "Ada King"}`, `{"address": "…"}` | 200, the same; 428 without `If-Match` |
-//! | `PUT /holders/{id}/alias` | `{"alias": "countess"}` | 200, the same; 422 when another holder has it |
+//! | `PUT /holders/{id}/name`, `…/address` | `{"name": "Ada King"}`, `{"address": "…"}` | 200, the same; 428 without `If-Match`, with the version |
+//! | `PUT /holders/{id}/alias` | `{"alias": "countess"}` | 200, the same; 428 as above; 422 when another holder has it |
 //! | `GET /aliases/{alias}` | | 200 `{"alias", "holder"}` |
 //! | `POST /accounts/{id}` | `{"owner": "Ada"}` | 201 `{"id", "balance", "version"}` |
 //! | `POST /accounts/{id}/deposit`, `…/withdraw` | `{"amount": "12.34"}` | 200 `{"id", "balance", "version"}` |
+//! | `POST /accounts/{id}/entries` | `[{"deposit": "12.34"}, {"withdraw": "5.00"}]` | 200 `{"id", "entries": [{"balance", "version"}, …]}`, all or none |
 //! | `GET /accounts/{id}` | | 200 `{"id", "owner", "balance", "version"}` |
 //! | `GET /accounts/{id}/history?after=0&limit=100` | | 200, a list of events |
 //! | `GET /health` | | 200 or 503 |
@@ -21,8 +22,13 @@
 //! Whatever tells a version has it as `ETag`, too: `"7"`. `If-Match: "7"` makes a command conditional on it, `If-Match: *` on
 //! there being such an account, `If-None-Match: *` on there being none: otherwise 412, with the actual version. A `GET` with
 //! the `If-None-Match` that it has already is answered 304.
+//!
+//! `Idempotency-Key: order-17` makes a request one that may be sent again: under the same key it has no second effect, and is
+//! answered as it was. `…/deposit`, `…/withdraw` and `…/entries` take it; the other routes need none, because what they say
+//! twice is refused, or changes nothing. Another request under a key that was used is answered 422.
 
 mod backups;
+mod entries;
 mod holders;
 mod precondition;
 mod problem;
@@ -42,7 +48,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use precondition::{Precondition, Tagged};
+use precondition::{Precondition, Tagged, require_existing};
 pub use problem::Problem;
 use request::{Body, Parameters, Terms};
 
@@ -92,6 +98,7 @@ pub fn router(bank: &Bank) -> Router {
         .route("/accounts/{id}", get(show).post(open))
         .route("/accounts/{id}/deposit", post(deposit))
         .route("/accounts/{id}/withdraw", post(withdraw))
+        .route("/accounts/{id}/entries", post(entries::add))
         .route("/accounts/{id}/history", get(history))
         .merge(holders::routes())
         .route("/health", get(health))
@@ -234,16 +241,7 @@ where
         Precondition::Nothing => {}
         Precondition::Expected(expected) => ask = ask.expect_version(expected),
         // What exists never ceases to: looking first is as good as looking in the same breath.
-        Precondition::Exists => {
-            let mut version = aggregates.version(id);
-            if let Some(deadline) = terms.deadline {
-                version = version.deadline(deadline);
-            }
-            let version = version.await.map_err(|error| Problem::of(&error, false))?;
-            if version == StreamVersion::EMPTY {
-                return Err(Problem::precondition_failed(version, format!("there is no {}/{id}", A::TYPE)));
-            }
-        }
+        Precondition::Exists => require_existing(aggregates, id, terms).await?,
     }
     if let Some(deadline) = terms.deadline {
         ask = ask.deadline(deadline);

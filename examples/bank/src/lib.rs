@@ -1,7 +1,8 @@
 //! A bank of event-sourced accounts on onefold: a demonstration, a small CLI over a journal, and a JSON API.
 //!
 //! Read [`domain`] first: it is all that a bank needs to say. [`transfer`](mod@transfer) moves money between two accounts,
-//! [`Bank`] opens and closes the journal. [`alias`](mod@alias) and [`offer`](mod@offer) show values that only one aggregate can
+//! [`Bank`] opens and closes the journal. [`booking`] changes one account several times in one
+//! commit, [`bonus`] many accounts in a commit each. [`alias`](mod@alias) and [`offer`](mod@offer) show values that only one aggregate can
 //! have. [`owners`] checks a rule over all accounts, [`audit`](mod@audit) the whole history. [`http`] and [`cli`] are the two
 //! doors, [`scenario`] tells the story that
 //! `cargo run --release` shows.
@@ -12,6 +13,8 @@ mod money;
 pub mod alias;
 pub mod audit;
 mod bank;
+pub mod bonus;
+pub mod booking;
 pub mod cli;
 pub mod domain;
 pub mod history;

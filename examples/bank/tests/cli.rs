@@ -81,6 +81,17 @@ fn the_exit_code_says_what_kind_of_no() {
         ("transfer ada ada 1", 3, "bank: a transfer needs two different accounts\n"),
         ("deposit ada 1.234", 2, "error: invalid value '1.234' for '<AMOUNT>': \"1.234\" has fractions of a cent"),
         ("deposit ada -1", 2, "error: invalid value '-1' for '<AMOUNT>': \"-1\" is negative"),
+        ("book ada +1 -2", 3, "bank: nothing was booked, because of entry 2, -2.00: account ada holds 1.00, which"),
+        (
+            "book ada +1 --if-version 2",
+            3,
+            "bank: nothing was booked: account/ada is at version 1, the command expected version 2",
+        ),
+        ("book ada 1", 2, "error: invalid value '1' for '<ENTRY>...': \"1\" has no sign"),
+        ("book ada +1 -1.234", 2, "error: invalid value '-1.234' for '<ENTRY>...': \"1.234\" has fractions of a cent"),
+        ("book ada +x", 2, "error: invalid value '+x' for '<ENTRY>...': \"x\" is not an amount"),
+        ("book ada", 2, "error: the following required arguments were not provided"),
+        ("book ada +1 --if-version soon", 2, "error: invalid value 'soon' for '--if-version"),
         ("deposit ada", 2, "error: the following required arguments were not provided"),
         ("rob ada", 2, "error: unrecognized subcommand 'rob'"),
         ("serve --listen nowhere", 2, "error: invalid value 'nowhere' for '--listen"),
@@ -95,6 +106,40 @@ fn the_exit_code_says_what_kind_of_no() {
     let (_, stderr, exit) = run(&data.join("elsewhere"), "balance ada");
     assert_eq!(exit, Some(1));
     assert!(stderr.starts_with("bank: there is no bank in"), "{stderr}");
+}
+
+#[test]
+fn a_booking_lands_as_a_whole_and_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = &directory.path().join("bank");
+    answer(data, "open ada --owner Ada");
+    let booked = "ada holds 100.00 (version 2)\nada holds 60.00 (version 3)\nada holds 59.50 (version 4)\n";
+    let book = "book ada +100 -40 -0.5 --if-version 1 --key payday";
+    assert_eq!(answer(data, book), booked);
+    assert_eq!(answer(data, book), booked, "sent again, in another process");
+    let (stdout, stderr, code) = run(data, "book ada +1 --if-version 1");
+    assert_eq!((stdout.as_str(), code), ("", Some(3)));
+    assert!(stderr.contains("is at version 4, the command expected version 1"), "{stderr}");
+    let (_, stderr, code) = run(data, "book ada +1 --key payday");
+    assert_eq!(code, Some(3), "{stderr}");
+    let (_, stderr, code) = run(data, &format!("book ada +1 --key {}", "x".repeat(256)));
+    assert_eq!(code, Some(2), "{stderr}");
+    assert_eq!(answer(data, "audit"), "2 commits, 0 of them transfers: 1 accounts hold 59.50, in order\n");
+}
+
+#[test]
+fn a_bonus_reaches_everybody_who_can_have_it_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = &directory.path().join("bank");
+    answer(data, "open ada --owner Ada");
+    answer(data, "open bob --owner Bob");
+    for _ in 0..2 {
+        let (stdout, stderr, code) = run(data, "bonus may ada eve bob --amount 5");
+        let paid = "ada holds 5.00 (version 2)\neve: account eve is not open\nbob holds 5.00 (version 2)\n";
+        assert_eq!((stdout.as_str(), code), (paid, Some(3)));
+        assert_eq!(stderr, "bank: 1 of 3 were not paid: account eve is not open\n");
+    }
+    assert_eq!(answer(data, "bonus june ada --amount 1"), "ada holds 6.00 (version 3)\n");
 }
 
 #[test]

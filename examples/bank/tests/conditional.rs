@@ -83,10 +83,12 @@ fn edits_of_a_holder_demand_the_version_that_they_were_made_on() {
         server.send("PUT", &format!("/holders/ada/{what}"), headers, &body)
     };
     assert_eq!(seen(&edit("name", &["if-match: *"], "Ada King")), (412, Some("\"0\""), Some(0)));
+    assert_eq!(seen(&edit("name", &[], "Ada King")), (428, Some("\"0\""), Some(0)));
     server.post("/holders/ada", REGISTER);
-    for what in ["name", "address"] {
+    for what in ["name", "address", "alias"] {
         let refused = edit(what, &[], "anything");
-        assert_eq!((refused.status, &refused.body["error"]), (428, &json!("PreconditionRequired")), "{what}");
+        let told = (seen(&refused), &refused.body["error"]);
+        assert_eq!(told, ((428, Some("\"1\""), Some(1)), &json!("PreconditionRequired")), "{what}");
     }
     let named = edit("name", &["if-match: \"1\""], "Ada King");
     assert_eq!((seen(&named), &named.body["name"]), ((200, Some("\"2\""), Some(2)), &json!("Ada King")));
@@ -96,6 +98,7 @@ fn edits_of_a_holder_demand_the_version_that_they_were_made_on() {
     assert_eq!(seen(&overwritten), (200, Some("\"3\""), Some(3)));
     let moved = edit("address", &["if-match: \"3\""], "Surrey");
     assert_eq!(seen(&moved), (200, Some("\"4\""), Some(4)));
+    assert_eq!(seen(&edit("name", &[], "anything")), (428, Some("\"4\""), Some(4)), "where it is by now");
     let same = edit("address", &["if-match: \"4\""], "Surrey");
     assert_eq!(seen(&same), (200, Some("\"4\""), Some(4)), "nothing changed");
     let shown = server.get("/holders/ada").body;

@@ -1,16 +1,17 @@
 //! Two clerks edit one holder: every combination of what was seen, what was missed and what is edited.
 
 use onefold::{Aggregates, Error, ExpectedVersion, MemoryJournal, Runtime};
-use onefold_bank::domain::{ChangeAddress, ChangeName, Holder, HolderRejection, RegisterHolder};
+use onefold_bank::domain::{ChangeAddress, ChangeName, ChooseAlias, Holder, HolderRejection, RegisterHolder};
 
 /// What a clerk edits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Edit {
     Name,
     Address,
+    Alias,
 }
 
-const EDITS: [Edit; 2] = [Edit::Name, Edit::Address];
+const EDITS: [Edit; 3] = [Edit::Name, Edit::Address, Edit::Alias];
 
 struct Clerks {
     holders: Aggregates<Holder>,
@@ -46,23 +47,31 @@ impl Clerks {
                 let ask = self.holders.ask(id, ChangeAddress { address: to.into() });
                 ask.with_receipt().or_merge().expect_version(seen).await?
             }
+            Edit::Alias => {
+                // An alias is one holder's in the whole bank.
+                let ask = self.holders.ask(id, ChooseAlias { alias: format!("{to} {id}") });
+                ask.or_merge().expect_version(seen).with_receipt().await?
+            }
         };
         Ok(receipt.version.get())
     }
 
-    async fn is(&self, id: &str) -> (String, String) {
-        self.holders.read(id, |holder| (holder.name().to_owned(), holder.address().to_owned())).await.unwrap()
+    /// Name, address, alias.
+    async fn is(&self, id: &str) -> [String; 3] {
+        let is =
+            |holder: &Holder| [holder.name(), holder.address(), holder.alias().unwrap_or_default()].map(str::to_owned);
+        self.holders.read(id, is).await.unwrap()
     }
 }
 
-/// Histories of up to four edits, every version that may have been seen, both edits on top.
+/// Histories of up to four edits, every version that may have been seen, each edit on top.
 #[tokio::test]
-async fn an_edit_goes_ahead_if_it_missed_only_edits_of_the_other_kind() {
+async fn an_edit_goes_ahead_if_it_missed_only_edits_of_the_other_kinds() {
     let clerks = Clerks::new().await;
     let (mut merged, mut conflicts) = (0, 0);
     for length in 0..=4u32 {
-        for code in 0..2usize.pow(length) {
-            let history: Vec<_> = (0..length).map(|place| EDITS[code >> place & 1]).collect();
+        for code in 0..3usize.pow(length) {
+            let history: Vec<_> = (0..length).map(|place| EDITS[code / 3usize.pow(place) % 3]).collect();
             for seen in 0..=length as u64 + 2 {
                 for edit in EDITS {
                     let id = format!("{length}-{code}-{seen}-{edit:?}");
@@ -79,10 +88,12 @@ async fn an_edit_goes_ahead_if_it_missed_only_edits_of_the_other_kind() {
                             merged += 1;
                             assert!(goes_ahead, "{edit:?} of {seen} after {history:?}");
                             assert_eq!(version, actual + 1);
-                            let expected = match edit {
-                                Edit::Name => ("new".to_owned(), before.1),
-                                Edit::Address => (before.0, "new".to_owned()),
-                            };
+                            let mut expected = before;
+                            match edit {
+                                Edit::Name => expected[0] = "new".to_owned(),
+                                Edit::Address => expected[1] = "new".to_owned(),
+                                Edit::Alias => expected[2] = format!("new {id}"),
+                            }
                             assert_eq!(clerks.is(&id).await, expected, "the other edits stay");
                         }
                         Err(Error::Conflict { expected, actual: told, .. }) => {
@@ -100,7 +111,7 @@ async fn an_edit_goes_ahead_if_it_missed_only_edits_of_the_other_kind() {
     assert!(merged > 100 && conflicts > 100, "{merged} merged, {conflicts} conflicts");
 }
 
-/// All four combinations at the same moment: the first lands, and the second lands if it edits the other thing.
+/// All nine combinations at the same moment: the first lands, and the second lands if it edits another thing.
 #[tokio::test]
 async fn of_two_edits_at_the_same_moment_the_same_conflict_and_different_merge() {
     let clerks = Clerks::new().await;

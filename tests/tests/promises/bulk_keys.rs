@@ -154,7 +154,7 @@ async fn repeat_in_another_form_has_no_effect() {
 async fn retry_goes_on_after_an_unknown_outcome() {
     for fault in [AppendFault::FailAfterWrite, AppendFault::LoseWrite, AppendFault::FailBeforeWrite] {
         let (world, faults) = World::faulty(Config::default()).await;
-        faults.append(When::nth(0), fault);
+        faults.append(When::nth(1), fault);
         let bulk = world.tallies.ask_all("a", [Add(1), Add(2)]).idempotency_key("k").retry(RetryPolicy::default());
         assert_eq!(bulk.await, Ok([Seen::at(1, 1), Seen::at(2, 3)]));
         assert_eq!((sum(&world).await, commits(&world).await), (3, 1));
@@ -185,7 +185,7 @@ async fn repeat_in_flight_waits_for_the_first_one() {
 #[tokio::test(start_paused = true)]
 async fn unknown_outcome_blames_no_single_one() {
     let (world, faults) = World::faulty(Config::default()).await;
-    faults.append(When::nth(0), AppendFault::LoseWrite);
+    faults.append(When::nth(1), AppendFault::LoseWrite);
     let stalling = Stalling { runs: Arc::default() };
     let runs = stalling.runs.clone();
     let bulk = world.tallies.ask_all("a", (Add(1), stalling)).idempotency_key("k");

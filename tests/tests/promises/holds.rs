@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use onefold::journal::Journal;
-use onefold::{Aggregate, Checkpoint, Config, Decision, Error, ErrorKind, MemoryJournal, Runtime, Timestamp};
+use onefold::{
+    Aggregate, Checkpoint, ClaimName, Config, Decision, Error, ErrorKind, MemoryJournal, Runtime, Timestamp,
+};
 use onefold_testkit::ManualClock;
 use onefold_testkit::faults::{AppendFault, FaultyJournal, When};
 
-use crate::support::{Do, Seen, Tally, Tools};
+use crate::support::{Do, Seen, SlowJournal, Tally, Tools, poll_once, settle};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -175,6 +177,45 @@ async fn end_that_is_not_stored_has_not_happened() {
     faults.append(When::nth(1), AppendFault::FailBeforeWrite);
     assert_eq!(theatre.holder().await, Some(("a".into(), Some(limit(1)))));
     assert_eq!(theatre.holder().await, None);
+    theatre.end().await;
+}
+
+/// An end that is on its way to the disk has not happened either: who looks waits for it, and nobody takes the claim before.
+#[tokio::test(start_paused = true)]
+async fn hold_lasts_until_its_end_is_durable() {
+    let (journal, valve) = SlowJournal::new();
+    let theatre = Theatre::on(Arc::new(journal), ManualClock::default()).await;
+    // Both are in memory, so that nothing but the append is waited for.
+    theatre.ask("b", |decision, _| decision).await.unwrap();
+    let mut reserving = Box::pin(theatre.reserve("a"));
+    assert!(poll_once(reserving.as_mut()).is_pending());
+    settle().await;
+    assert!(valve.pass_one());
+    reserving.await.unwrap();
+    theatre.clock.advance(MINUTE);
+    let mut looks = [Box::pin(theatre.holder()), Box::pin(theatre.holder())];
+    for look in &mut looks {
+        assert!(poll_once(look.as_mut()).is_pending());
+        settle().await;
+    }
+    assert_eq!(valve.held(), 1, "one end is proposed");
+    let mut taking = Box::pin(theatre.reserve("b"));
+    for _ in 0..2 {
+        assert!(poll_once(taking.as_mut()).is_pending(), "nobody takes it");
+        for look in &mut looks {
+            assert!(poll_once(look.as_mut()).is_pending(), "nobody is told that it is free");
+        }
+        settle().await;
+    }
+    let held = theatre.journal.claim(ClaimName::new("seat", "1").unwrap()).await.unwrap();
+    assert_eq!(held.unwrap().stream.aggregate_id(), "a");
+    valve.open();
+    taking.await.unwrap();
+    for look in looks {
+        let holder = look.await.map(|(id, _)| id);
+        assert_ne!(holder.as_deref(), Some("a"));
+    }
+    assert_eq!(theatre.holder().await, Some(("b".into(), Some(limit(2)))));
     theatre.end().await;
 }
 

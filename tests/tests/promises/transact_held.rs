@@ -11,8 +11,9 @@ use onefold::{
     TransactError, transact,
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use crate::support::{Add, Do, Seen, SlowJournal, Tally, World, reason, settle, slow};
+use crate::support::{Add, Do, Happened, Seen, SlowJournal, Tally, World, reason, settle, slow};
 
 /// Cannot be weighed with 13 on it.
 #[derive(Debug, Default)]
@@ -97,6 +98,60 @@ async fn waiting_for_others_is_no_handlers_time() {
     assert_eq!(reason::<()>(Err(error)), NotStoredReason::DeadlinePassed);
     for busy in busy {
         busy.await.unwrap().unwrap();
+    }
+    world.end().await;
+}
+
+/// A handler that looks at another tally, then adds one.
+fn looking_at(id: &'static str) -> Do<Seen> {
+    Do::new(move |tally, cx| {
+        async move {
+            let others = cx.services().tallies.get().unwrap();
+            let _ = others.read(id, |tally| tally.count).await;
+            Ok(tally.emit(Happened::Added { amount: 1 }).reply(|tally| Seen::at(tally.count, tally.sum)))
+        }
+        .boxed()
+    })
+}
+
+/// A handler inside of one transact asks whom another one holds, whose handler asks the first one's: nobody finds that out, as
+/// the guide says, and the bounds end it.
+#[tokio::test(start_paused = true)]
+async fn circle_of_two_transacts_is_ended_by_the_bounds() {
+    let (handler_timeout, limit) = (Duration::from_secs(3), Duration::from_secs(2));
+    let config = Config { handler_timeout, transact_hold_max: limit, ..Config::default() };
+    let world = World::on(Arc::new(MemoryJournal::new()), config).await;
+    let ask = |id: &str| world.tallies.ask(id, Add(1));
+    let begun = Instant::now();
+    let one = transact((world.tallies.ask("a", looking_at("b")), ask("c")));
+    let other = transact((world.tallies.ask("b", looking_at("a")), ask("d")));
+    let (one, other) = tokio::join!(one, other);
+    for answer in [one, other] {
+        let TransactError { index, error } = answer.unwrap_err();
+        assert_eq!((index, reason::<()>(Err(error))), (Some(1), NotStoredReason::HoldTimedOut { limit }));
+    }
+    assert!(begun.elapsed() <= handler_timeout, "{:?}", begun.elapsed());
+    for id in ["a", "b", "c", "d"] {
+        assert_eq!(world.tallies.version(id).await.unwrap().get(), 0, "{id}");
+    }
+    // All of them work, together as well.
+    assert_eq!(transact([ask("a"), ask("b"), ask("c"), ask("d")]).await.unwrap(), [Seen::at(1, 1); 4]);
+    world.end().await;
+}
+
+/// Where the callers have less time than the hold their deadline ends it.
+#[tokio::test(start_paused = true)]
+async fn circle_of_two_transacts_is_ended_by_the_deadline() {
+    let world = World::start().await;
+    let one = transact((world.tallies.ask("a", looking_at("b")), world.tallies.ask("c", Add(1))));
+    let other = transact((world.tallies.ask("b", looking_at("a")), world.tallies.ask("d", Add(1))));
+    let deadline = Duration::from_secs(1);
+    let (one, other) = tokio::join!(one.deadline(deadline), other.deadline(deadline));
+    for answer in [one, other] {
+        assert_eq!(reason::<()>(Err(answer.unwrap_err().error)), NotStoredReason::DeadlinePassed);
+    }
+    for id in ["a", "b", "c", "d"] {
+        assert_eq!(world.tallies.ask(id, Add(1)).await, Ok(Seen::at(1, 1)), "{id}");
     }
     world.end().await;
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use onefold::{Aggregate, CodecId, Config, Context, Decision, Event, Handle, Runtime, SledJournal};
+use onefold::{Aggregate, CodecId, Config, Context, Decision, Error, Event, Handle, Runtime, SledJournal, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -48,14 +48,46 @@ macro_rules! aggregate {
     };
 }
 
+/// Writes a memo, and changes a claim.
+enum Claim {
+    Take(&'static str),
+    Hold(&'static str, Timestamp),
+    Release(&'static str),
+}
+
+impl Handle<Claim> for Memo {
+    type Reply = ();
+    async fn handle(&self, claim: Claim, _: &Context<Self>) -> Result<Decision<Self, ()>, Self::Rejection> {
+        let decision = self.emit(Noted::Written { text: "claims".to_owned(), lines: 1 });
+        Ok(match claim {
+            Claim::Take(value) => decision.claim(NAMESPACE, value),
+            Claim::Hold(value, until) => decision.hold(NAMESPACE, value, until),
+            Claim::Release(value) => decision.release(NAMESPACE, value),
+        })
+    }
+}
+
 aggregate!(Note, "note");
 aggregate!(Memo, "memo.v2");
 
 /// How many commits and events [`journal`] writes.
-pub(crate) const COMMITS: u64 = 3 + 300 + 40 + 4;
+pub(crate) const COMMITS: u64 = BEFORE_CLAIMS + 4 + 4;
 pub(crate) const EVENTS: u64 = COMMITS + 1;
 
-/// A cleanly closed journal: bincode and JSON, many streams, a long one, large events, metadata of the caller's own.
+/// How many come before the claims.
+const BEFORE_CLAIMS: u64 = 3 + 300 + 40;
+
+/// How many claims are held in the end.
+pub(crate) const CLAIMS: u64 = 2;
+
+/// Where all claims are.
+const NAMESPACE: &str = "seat";
+
+/// The key of the first command.
+const KEY: &str = "order-17";
+
+/// A cleanly closed journal: bincode and JSON, many streams, a long one, large events, metadata of the caller's own, claims
+/// and an idempotency key.
 pub(crate) fn journal(path: &Path) {
     let tokio = tokio::runtime::Runtime::new().unwrap();
     tokio.block_on(async {
@@ -73,25 +105,60 @@ pub(crate) fn journal(path: &Path) {
 async fn write(runtime: &Runtime, codec: CodecId) {
     let notes = runtime.aggregates::<Note>().unwrap();
     let memos = runtime.aggregates::<Memo>().unwrap();
-    let text = |text: &str| vec![text.to_owned()];
     if codec == CodecId::Json {
-        notes.ask("readable", text("in words")).await.unwrap();
-        memos.ask("ä/ö ü", text("odd id")).await.unwrap();
-        let asked = notes.ask("readable", text("with metadata"));
+        notes.ask("readable", line("in words")).await.unwrap();
+        memos.ask("ä/ö ü", line("odd id")).await.unwrap();
+        let asked = notes.ask("readable", line("with metadata"));
         asked.metadata("who", "ada").metadata("why", "a test").await.unwrap();
-        notes.ask("large", text(&"j".repeat(900_000))).await.unwrap();
+        notes.ask("large", line(&"j".repeat(900_000))).await.unwrap();
         return;
     }
-    notes.ask("several", vec!["one".to_owned(), "two".to_owned()]).await.unwrap();
+    notes.ask("several", [line("one"), line("two")].concat()).idempotency_key(KEY).await.unwrap();
     // With name, revision and length the payload is as large as an event may be, nearly.
-    notes.ask("large", text(&"x".repeat((1 << 20) - 16))).await.unwrap();
-    notes.ask("large", text("small")).await.unwrap();
+    notes.ask("large", line(&"x".repeat((1 << 20) - 16))).await.unwrap();
+    notes.ask("large", line("small")).await.unwrap();
     for index in 0..300 {
-        notes.ask("long", text(&format!("text {index}"))).await.unwrap();
+        notes.ask("long", line(&format!("text {index}"))).await.unwrap();
     }
     for index in 0..40 {
-        memos.ask(format!("m{index:02}"), text("short")).await.unwrap();
+        memos.ask(format!("m{index:02}"), line("short")).await.unwrap();
     }
+    for claim in [Claim::Take("1"), Claim::Hold("2", limit()), Claim::Take("3"), Claim::Release("3")] {
+        memos.ask("m00", claim).await.unwrap();
+    }
+}
+
+fn line(text: &str) -> Vec<String> {
+    vec![text.to_owned()]
+}
+
+/// The limit of the hold: in the year 2100.
+fn limit() -> Timestamp {
+    Timestamp::from_micros(4_102_444_800_000_000)
+}
+
+/// A copy knows who has held the claims since when, and recognises the repeat of the command with the key.
+#[track_caller]
+pub(crate) fn check_claims_and_key(path: &Path) {
+    let (holders, version) = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let journal = SledJournal::builder(path).free_space_reserve_bytes(0).open().unwrap();
+        let runtime = Runtime::builder(journal).aggregate::<Note>(()).aggregate::<Memo>(()).start().await.unwrap();
+        let mut holders = Vec::new();
+        for value in ["1", "2", "3"] {
+            let holder = runtime.claim(NAMESPACE, value).await.unwrap();
+            holders.push(holder.map(|holder| (holder.stream.to_string(), holder.since.get(), holder.expires_at)));
+        }
+        let notes = runtime.aggregates::<Note>().unwrap();
+        notes.ask("several", [line("one"), line("two")].concat()).idempotency_key(KEY).await.unwrap();
+        let other = notes.ask("several", line("three")).idempotency_key(KEY).await;
+        assert!(matches!(other, Err(Error::KeyReused { .. })), "{other:?}");
+        let version = notes.version("several").await.unwrap().get();
+        assert!(runtime.shutdown(Duration::from_secs(20)).await.is_clean());
+        (holders, version)
+    });
+    let held = |number: u64, until| Some(("memo.v2/m00".to_owned(), BEFORE_CLAIMS + number, until));
+    assert_eq!(holders, [held(1, None), held(2, Some(limit())), None]);
+    assert_eq!(version, 2, "the repeat stores nothing");
 }
 
 /// A temporary directory with a [`journal`] in it.

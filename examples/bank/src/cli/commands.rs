@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use futures_util::TryStreamExt as _;
-use onefold::{AggregateId, StreamVersion};
+use onefold::{AggregateId, ExpectedVersion, StreamVersion};
 use tokio::net::TcpListener;
 
 use super::customers::{self, CustomerCommand};
 use super::{AccountCommand, Cli, Command, Demo};
 use crate::audit::{Audit, audit};
+use crate::bonus::pay_bonus;
+use crate::booking::{BookingTerms, book};
 use crate::domain::{AccountRejection, Deposit, Look, Open, Receipt, Statement, Withdraw};
 use crate::history::Entry;
 use crate::transfer::transfer;
@@ -66,6 +68,17 @@ async fn obey(command: AccountCommand, bank: &Bank, out: &mut dyn Write) -> anyh
             print(out, &from, transferred.from)?;
             print(out, &to, transferred.to)?;
         }
+        AccountCommand::Book { account, entries, if_version, key } => {
+            let expected = if_version.map_or(ExpectedVersion::Any, ExpectedVersion::from);
+            let terms = BookingTerms { expected, key, ..BookingTerms::default() };
+            for receipt in book(accounts, &account, entries, terms).await? {
+                print(out, &account, receipt)?;
+            }
+        }
+        AccountCommand::Bonus { name, accounts: payees, amount } => {
+            let answers = pay_bonus(accounts, &name, &payees, amount).await;
+            bonus(&payees, answers, out)?;
+        }
         AccountCommand::Audit => {
             let Audit { commits, transfers, accounts, total } = audit(&**bank.runtime().journal()).await?;
             writeln!(
@@ -93,6 +106,24 @@ async fn obey(command: AccountCommand, bank: &Bank, out: &mut dyn Write) -> anyh
 
 fn print(out: &mut dyn Write, account: &str, receipt: Receipt) -> std::io::Result<()> {
     writeln!(out, "{account} holds {} (version {})", receipt.balance, receipt.version)
+}
+
+/// Tells what became of each; the exit code is that of the worst.
+fn bonus(payees: &[String], answers: Vec<Result<Receipt, AccountError>>, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut failures = Vec::new();
+    for (payee, answer) in payees.iter().zip(answers) {
+        match answer {
+            Ok(receipt) => print(out, payee, receipt)?,
+            Err(error) => {
+                writeln!(out, "{payee}: {error}")?;
+                failures.push(error);
+            }
+        }
+    }
+    let (failed, all) = (failures.len(), payees.len());
+    // What nobody knows is worse than a failure, and that is worse than a rejection, which running it again does not change.
+    let worst = failures.into_iter().max_by_key(|error| (!error.is_surely_not_stored(), error.rejection().is_none()));
+    worst.map_or(Ok(()), |error| Err(anyhow::Error::from(error).context(format!("{failed} of {all} were not paid"))))
 }
 
 /// An account's statement; one that is not open says no, as it does to other commands.

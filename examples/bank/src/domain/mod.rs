@@ -3,13 +3,14 @@
 //! ```text
 //!   Open ──────▶ ┌─────────┐ ──▶ Opened
 //!   Deposit ───▶ │ Account │ ──▶ Deposited        or a rejection, and nothing happened
-//!   Withdraw ──▶ └─────────┘ ──▶ Withdrawn
+//!   Withdraw ──▶ └─────────┘ ──▶ Withdrawn        Book is either of the two
 //!   Look ──────▶  (no event)  ──▶ a Statement
 //! ```
 //!
 //! The account [`holder`] and a [`subscription`] to an offer are in files of their own. Nothing here knows of disks, threads or the network.
 
 mod account;
+mod book;
 mod command;
 mod event;
 pub mod holder;
@@ -19,6 +20,7 @@ pub mod subscription;
 mod tests;
 
 pub use account::{Account, Receipt, Statement};
+pub use book::{Book, ParseBookError};
 pub use command::{Deposit, Look, Open, Withdraw};
 pub use event::AccountEvent;
 pub use holder::alias::{ALIASES, ChooseAlias, folded};

@@ -5,7 +5,7 @@ use onefold_testkit::Given;
 
 use super::AccountEvent::{Deposited, Opened, Withdrawn};
 use super::AccountRejection::{AlreadyOpen, AmountZero, BalanceTooLarge, InsufficientFunds, NotOpen, OwnerMissing};
-use super::{Account, AccountEvent, Deposit, Look, Open, Receipt, Statement, Withdraw};
+use super::{Account, AccountEvent, Book, Deposit, Look, Open, Receipt, Statement, Withdraw};
 use crate::Money;
 
 /// Ada's account after these events. Whatever a test asks of it must survive a replay.
@@ -62,10 +62,12 @@ async fn deposits_add_up() {
         .when(deposit("12.34"))
         .await
         .then_events([deposited("12.34")])
+        .round_trip_reply()
         .then_reply(receipt("12.34", 2))
         .when(deposit("0.66"))
         .await
         .then_events([deposited("0.66")])
+        .round_trip_reply()
         .then_reply(receipt("13.00", 3));
 }
 
@@ -91,10 +93,12 @@ async fn an_account_is_emptied_and_not_overdrawn() {
         .when(withdraw("0.01"))
         .await
         .then_events([withdrawn("0.01")])
+        .round_trip_reply()
         .then_reply(receipt("99.99", 3))
         .when(withdraw("99.99"))
         .await
         .then_events([withdrawn("99.99")])
+        .round_trip_reply()
         .then_reply(receipt("0.00", 4))
         .when(withdraw("0.01"))
         .await
@@ -105,6 +109,24 @@ async fn an_account_is_emptied_and_not_overdrawn() {
 async fn withdrawals_that_are_refused() {
     given([]).when(withdraw("1.00")).await.then_rejected(NotOpen { account: ada() });
     given([opened(), deposited("1.00")]).when(withdraw("0.00")).await.then_rejected(AmountZero);
+}
+
+#[tokio::test]
+async fn entry_of_a_booking_is_a_deposit_or_a_withdrawal() {
+    given([opened()])
+        .when(Book::Deposit(money("1.00")))
+        .await
+        .then_events([deposited("1.00")])
+        .round_trip_reply()
+        .then_reply(receipt("1.00", 2))
+        .when(Book::Withdraw(money("0.40")))
+        .await
+        .then_events([withdrawn("0.40")])
+        .round_trip_reply()
+        .then_reply(receipt("0.60", 3))
+        .when(Book::Withdraw(money("0.00")))
+        .await
+        .then_rejected(AmountZero);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Account holders over HTTP: edited by several clerks at once, so an edit must say which version it was made on.
 //!
 //! A form that is filled in from one version and sent on top of another silently takes back what came in between. So the
-//! edits of a holder demand `If-Match` and answer 428 without it; `If-Match: *` says that the clerk means to overwrite.
+//! edits of a holder demand `If-Match` and answer 428 without it, with the version; `If-Match: *` says that the clerk means to
+//! overwrite.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -10,7 +11,7 @@ use axum::{Json, Router};
 use onefold::{Merge, Receipt};
 use serde::{Deserialize, Serialize};
 
-use super::precondition::Tagged;
+use super::precondition::{Tagged, require_precondition};
 use super::request::{Body, Terms};
 use super::{App, Problem, answered};
 use crate::alias;
@@ -124,7 +125,7 @@ where
     Holder: Merge<C, Reply = Holder>,
     C: Send + 'static,
 {
-    terms.require_precondition()?;
+    require_precondition(&app.holders, &id, terms).await?;
     let receipt = answered(&app.holders, &id, app.holders.ask(&id, edit).or_merge(), terms).await?;
     Ok(shown(StatusCode::OK, id, receipt))
 }

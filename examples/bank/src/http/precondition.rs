@@ -6,13 +6,13 @@
 //! | `If-Match: *` | there is such an aggregate |
 //! | `If-None-Match: *` | there is none yet |
 //!
-//! Otherwise the answer is 412, with the version in the body and as `ETag`. Tags are strong, and one is enough: lists and weak
-//! tags are refused with 400.
+//! Otherwise the answer is 412, with the version in the body and as `ETag`. So it is with 428, on routes that demand a condition.
+//! Tags are strong, and one is enough: lists and weak tags are refused with 400.
 
 use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use onefold::{ExpectedVersion, StreamVersion};
+use onefold::{Aggregate, Aggregates, ExpectedVersion, StreamVersion};
 use serde::Serialize;
 
 use super::Problem;
@@ -48,6 +48,42 @@ impl Precondition {
             (_, Some(_)) => Err(malformed("If-Match and If-None-Match exclude each other")),
         }
     }
+}
+
+/// Refuses what is asked of an aggregate that has no events.
+pub(super) async fn require_existing<A: Aggregate>(
+    aggregates: &Aggregates<A>,
+    id: &str,
+    terms: &Terms,
+) -> Result<(), Problem> {
+    match current_version(aggregates, id, terms).await? {
+        none @ StreamVersion::EMPTY => Err(Problem::precondition_failed(none, format!("there is no {}/{id}", A::TYPE))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a request without a precondition; the answer tells what to put into it.
+pub(super) async fn require_precondition<A: Aggregate>(
+    aggregates: &Aggregates<A>,
+    id: &str,
+    terms: &Terms,
+) -> Result<(), Problem> {
+    match terms.precondition {
+        Precondition::Nothing => Err(Problem::precondition_required(current_version(aggregates, id, terms).await?)),
+        _ => Ok(()),
+    }
+}
+
+async fn current_version<A: Aggregate>(
+    aggregates: &Aggregates<A>,
+    id: &str,
+    terms: &Terms,
+) -> Result<StreamVersion, Problem> {
+    let mut version = aggregates.version(id);
+    if let Some(deadline) = terms.deadline {
+        version = version.deadline(deadline);
+    }
+    version.await.map_err(|error| Problem::of(&error, false))
 }
 
 /// The version that a reader has already: `If-None-Match: "7"`.

@@ -13,8 +13,8 @@ use super::precondition::etag;
 /// What a client may wait before it tries again after a 503, unless the error knows better.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// An error as the client sees it: `{"error": "Rejected", "message": "…", "retry_safe": false}`; a conflict also tells the
-/// `"version"` that the aggregate is at, and as `ETag`.
+/// An error as the client sees it: `{"error": "Rejected", "message": "…", "retry_safe": false}`; a conflict and a missing
+/// precondition also tell the `"version"` that the aggregate is at, and as `ETag`.
 #[derive(Debug, Serialize)]
 pub struct Problem {
     #[serde(skip)]
@@ -64,10 +64,16 @@ impl Problem {
         Problem { version: Some(version), ..problem }
     }
 
-    /// The route takes no request without a precondition.
-    pub(super) fn precondition_required() -> Self {
+    /// The route takes no request without a precondition. What is there is at `version`.
+    pub(super) fn precondition_required(version: StreamVersion) -> Self {
         let message = "send If-Match with the ETag of what you saw, or * to overwrite whatever is there";
-        Problem::new(StatusCode::PRECONDITION_REQUIRED, "PreconditionRequired", message)
+        let problem = Problem::new(StatusCode::PRECONDITION_REQUIRED, "PreconditionRequired", message);
+        Problem { version: Some(version), ..problem }
+    }
+
+    /// The same, told in other words.
+    pub(super) fn telling(self, message: impl Into<String>) -> Self {
+        Problem { message: message.into(), ..self }
     }
 
     /// A history that cannot be shown. Reading changes nothing, so it can always be tried again.

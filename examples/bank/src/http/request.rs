@@ -59,16 +59,6 @@ pub(super) struct Terms {
     pub(super) key: Option<String>,
 }
 
-impl Terms {
-    /// Refuses a request without a precondition.
-    pub(super) fn require_precondition(&self) -> Result<(), Problem> {
-        match self.precondition {
-            Precondition::Nothing => Err(Problem::precondition_required()),
-            _ => Ok(()),
-        }
-    }
-}
-
 impl<S: Send + Sync> FromRequestParts<S> for Terms {
     type Rejection = Problem;
 

@@ -20,6 +20,7 @@ mod shutdown;
 pub mod volatile;
 
 use std::fmt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,14 +51,15 @@ pub trait Disk {
         false
     }
 
-    /// Fails the next so many writes with `EIO`; 0 to fail no more. A disk that cannot does nothing.
+    /// Fails the next so many writes with `EIO`; 0 to fail no more. Tells how many of the last time's have failed. A disk that
+    /// cannot does nothing.
     ///
     /// # Errors
     ///
     /// The disk does not answer.
-    fn fail_writes(&mut self, count: u64) -> Result<()> {
+    fn fail_writes(&mut self, count: u64) -> Result<u64> {
         let _ = count;
-        Ok(())
+        Ok(0)
     }
 
     /// The disk's content as a file, for evidence. Only to be read while the power is off.
@@ -139,10 +141,11 @@ pub fn missing(simulator: Simulator) -> Option<String> {
     }
 }
 
-/// Says, so that nobody overlooks it, that something did not run.
+/// Says, so that nobody overlooks it, that something did not run: not by `eprintln!`, which a test that passes keeps to itself.
 pub fn print_skipped(what: &str, why: &str) {
     let rule = "#".repeat(100);
-    eprintln!("{rule}\n## SKIPPED: {what} did NOT run.\n## {why}\n{rule}");
+    // Without a place to say it there is nobody to hear it.
+    let _ = writeln!(std::io::stderr(), "{rule}\n## SKIPPED: {what} did NOT run.\n## {why}\n{rule}");
 }
 
 /// Where a program is: also where root's programs are, which may not be in the path.

@@ -39,6 +39,8 @@ impl Sound {
         drop(journal);
         std::fs::remove_dir_all(scratch)?;
         anyhow::ensure!(content.error().is_none(), "the template is not sound: {:?}", content.error());
+        let held = content.held_after(content.end());
+        anyhow::ensure!(content.claims.as_ref() == Ok(&held), "the template's claims are not those of its commits");
         anyhow::ensure!(content.end() >= template.beacon_commit, "the template is not whole");
         Ok(Sound { template, journal: kind, content })
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
-use onefold::journal::{FeedItem, Journal, RecordedPart, StreamPage};
-use onefold::{Aggregate as _, Checkpoint, StreamId, StreamVersion};
+use onefold::journal::{ClaimPage, FeedItem, Journal, ReadError, RecordedPart, StreamPage};
+use onefold::{Aggregate as _, Checkpoint, ClaimName, Holder, StreamId, StreamVersion};
 
 use crate::crash::chronicle::Chronicle;
+use crate::crash::transcript::NAMESPACE;
 
 /// One stream's part of a commit, byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +18,11 @@ pub(super) struct Part {
     pub(super) version: u64,
     pub(super) events: u32,
     pub(super) metadata: Vec<u8>,
-    /// The events, and what it carries beside them.
     pub(super) body: Vec<u8>,
+    /// What it carries beside its events: facts of claims, and the key with its answer.
+    pub(super) extras: Vec<u8>,
+    /// Who holds the claims that it changed after it, by its extras.
+    pub(super) holders: Vec<(ClaimName, Option<Holder>)>,
 }
 
 /// Something read in order, up to its end or an error.
@@ -44,17 +48,24 @@ pub(super) struct Content {
     /// The streams that were asked for, and those listed.
     pub(super) streams: BTreeMap<StreamId, StreamContent>,
     pub(super) listing: Result<Vec<StreamId>, String>,
+    /// The claims that are held, as they are listed.
+    pub(super) claims: Result<Vec<(ClaimName, Holder)>, String>,
 }
 
 impl Part {
-    fn of(part: &RecordedPart) -> Part {
+    fn of(stream: &StreamId, part: &RecordedPart) -> Part {
+        // Extras that do not parse are other bytes than before.
+        let claims = part.extras().unwrap_or_default().claims;
+        let holders = claims.iter().map(|fact| (fact.claim().clone(), fact.holder(stream, part.commit)));
         Part {
             commit: part.commit.get(),
             position: part.first_position.get(),
             version: part.first_version.get(),
             events: part.event_count,
             metadata: part.metadata_bytes.to_vec(),
-            body: [&part.body[..], &part.extras_bytes].concat(),
+            body: part.body.to_vec(),
+            extras: part.extras_bytes.to_vec(),
+            holders: holders.collect(),
         }
     }
 
@@ -70,6 +81,7 @@ impl Content {
         let feed = feed(journal).await;
         let page = StreamPage { aggregate_type: Chronicle::TYPE.to_owned(), after: None, limit: usize::from(u16::MAX) };
         let listing = journal.streams(page).await.map_err(|error| error.to_string());
+        let claims = claims(journal).await;
         let mut streams = BTreeMap::new();
         let mut ids: BTreeSet<StreamId> = known.cloned().collect();
         ids.extend(listing.iter().flatten().cloned());
@@ -77,7 +89,20 @@ impl Content {
             let content = stream(journal, &id).await;
             streams.insert(id, content);
         }
-        Content { feed, streams, listing }
+        Content { feed, streams, listing, claims }
+    }
+
+    /// The claims that are held after a commit, by the feed.
+    pub(super) fn held_after(&self, commit: u64) -> Vec<(ClaimName, Holder)> {
+        let mut held = BTreeMap::new();
+        let changes = self.feed.items.iter().filter(|(_, part)| part.commit <= commit);
+        for (name, holder) in changes.flat_map(|(_, part)| part.holders.iter().cloned()) {
+            match holder {
+                Some(holder) => drop(held.insert(name, holder)),
+                None => drop(held.remove(&name)),
+            }
+        }
+        held.into_iter().collect()
     }
 
     /// The streams that have events up to a commit, by the feed.
@@ -98,8 +123,8 @@ impl Content {
     pub(super) fn error(&self) -> Option<&String> {
         let of_streams =
             self.streams.values().flat_map(|stream| [stream.parts.error.as_ref(), stream.head.as_ref().err()]);
-        let mut all = [self.feed.error.as_ref(), self.listing.as_ref().err()].into_iter().chain(of_streams);
-        all.find_map(|error| error)
+        let of_all = [self.feed.error.as_ref(), self.listing.as_ref().err(), self.claims.as_ref().err()];
+        of_all.into_iter().chain(of_streams).find_map(|error| error)
     }
 }
 
@@ -108,7 +133,7 @@ async fn feed(journal: &Arc<dyn Journal>) -> Sequence<(StreamId, Part)> {
     loop {
         match feed.try_next().await {
             Ok(Some(FeedItem::Commit(commit))) => {
-                items.extend(commit.parts.iter().map(|(stream, part)| (stream.clone(), Part::of(part))));
+                items.extend(commit.parts.iter().map(|(stream, part)| (stream.clone(), Part::of(stream, part))));
             }
             Ok(Some(other)) => return Sequence { items, error: Some(format!("the feed says {other:?}")) },
             Ok(None) => return Sequence { items, error: None },
@@ -117,12 +142,20 @@ async fn feed(journal: &Arc<dyn Journal>) -> Sequence<(StreamId, Part)> {
     }
 }
 
+async fn claims(journal: &Arc<dyn Journal>) -> Result<Vec<(ClaimName, Holder)>, String> {
+    let page = ClaimPage { namespace: NAMESPACE.to_owned(), after: None, limit: usize::from(u16::MAX) };
+    match journal.claims(page).await {
+        Err(ReadError::Unsupported { .. }) => Ok(Vec::new()),
+        claims => claims.map_err(|error| error.to_string()),
+    }
+}
+
 async fn stream(journal: &Arc<dyn Journal>, id: &StreamId) -> StreamContent {
     let (mut items, mut error) = (Vec::new(), None);
     let mut chunks = journal.read_stream(id, StreamVersion::EMPTY);
     loop {
         match chunks.try_next().await {
-            Ok(Some(chunk)) => items.extend(chunk.parts.iter().map(Part::of)),
+            Ok(Some(chunk)) => items.extend(chunk.parts.iter().map(|part| Part::of(id, part))),
             Ok(None) => break,
             Err(failed) => {
                 error = Some(failed.to_string());

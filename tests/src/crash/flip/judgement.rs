@@ -4,6 +4,8 @@
 //! missing, but for what nobody can tell from a write that a kill cut off: the end of the log that the beacon had not
 //! reached.
 
+use std::cmp::Ordering;
+
 use super::content::{Content, Part};
 use crate::crash::ledger::FindingKind;
 
@@ -26,6 +28,7 @@ pub(super) enum Outcome {
 pub(super) fn judge(before: &Content, after: &Content, sure: u64) -> Outcome {
     let lost = judge_feed(before, after, sure).and_then(|end| {
         judge_streams(before, after, sure, end)?;
+        judge_claims(before, after, sure, end)?;
         Ok(end)
     });
     match (lost, after.error()) {
@@ -97,6 +100,22 @@ fn judge_streams(before: &Content, after: &Content, sure: u64, end: Option<u64>)
         }
     }
     Ok(())
+}
+
+/// The claims are those after the commit where the feed ends; where it says nothing, after any from what is sure on.
+fn judge_claims(before: &Content, after: &Content, sure: u64, end: Option<u64>) -> Judged<()> {
+    let Ok(held) = &after.claims else { return Ok(()) };
+    let (least, most) = (end.unwrap_or(sure), end.unwrap_or(before.end()));
+    if (least..=most).any(|commit| before.held_after(commit) == *held) {
+        return Ok(());
+    }
+    let expected = before.held_after(most);
+    let kind = match held.len().cmp(&expected.len()) {
+        Ordering::Less => FindingKind::Lost,
+        Ordering::Equal => FindingKind::Wrong,
+        Ordering::Greater => FindingKind::Doubled,
+    };
+    Err((kind, format!("the claims are {held:?} after commit {most}, and were {expected:?}")))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! `crash flip-template`: makes a small journal to be damaged, closed cleanly or left as a kill leaves it.
 //!
 //! A hundred KiB or so with everything in it: several generations, segments and checkpoints, blocks in sled and groups
-//! that are in the redo log only, records in chunks, long streams and short ones.
+//! that are in the redo log only, records in chunks, long streams and short ones, claims that are taken, held and given up, and
+//! idempotency keys.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -13,15 +15,19 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use onefold::{Aggregates, Runtime};
 
-use crate::crash::chronicle::{Chronicle, Write};
+use crate::crash::chronicle::{Act, Chronicle, Write};
 use crate::crash::journal::{JournalKind, JournalOptions};
 use crate::crash::random::Random;
+use crate::crash::transcript::{Share, Step};
 
 /// Time enough for the beacon, which is written within 100 ms of an acknowledgement.
 const BEACON: Duration = Duration::from_millis(400);
 
 /// Commits that are acknowledged right before the end of a killed journal, one group each.
 const IN_WINDOW: u64 = 8;
+
+/// The limit of holds, in microseconds since 1970: in the year 2100, so that none ends.
+const HELD_UNTIL: u64 = 4_102_444_800_000_000;
 
 /// `crash flip-template`.
 #[derive(Clone, Debug, Args)]
@@ -66,45 +72,41 @@ pub(super) fn journal(kind: JournalKind, data: &Path) -> JournalOptions {
 /// When it cannot be made.
 pub fn run(options: &TemplateOptions) -> anyhow::Result<ExitCode> {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let mut random = Random::of(options.seed, 0);
-    let mut number = 0;
-    for generation in 0..=random.below(3) {
-        number = tokio.block_on(fill(options, &mut random, number, generation == 0))?;
+    let mut load = Load::new(options);
+    for generation in 0..=load.random.below(3) {
+        tokio.block_on(fill(options, &mut load, generation == 0))?;
     }
-    tokio.block_on(last(options, &mut random, number))?;
+    tokio.block_on(last(options, &mut load))?;
     // A killed journal: no destructor runs.
     std::process::exit(0);
 }
 
 /// Writes some commits, and closes.
-async fn fill(options: &TemplateOptions, random: &mut Random, first: u64, is_first: bool) -> anyhow::Result<u64> {
+async fn fill(options: &TemplateOptions, load: &mut Load, is_first: bool) -> anyhow::Result<()> {
     let (runtime, chronicles) = start(options).await?;
-    let mut number = first;
-    let rounds = if is_first { 20 } else { 1 + random.below(10) };
+    let rounds = if is_first { 20 } else { 1 + load.random.below(10) };
     for _ in 0..rounds {
         // Together, so that they share groups.
-        let writes: Vec<_> =
-            (0..1 + random.below(6)).map(|_| write(&chronicles, random, &mut number, options.large)).collect();
+        let writes: Vec<_> = (0..1 + load.random.below(6)).map(|_| load.write(&chronicles)).collect();
         futures_util::future::try_join_all(writes).await?;
     }
     ensure!(runtime.shutdown(Duration::from_secs(20)).await.is_clean(), "the template closes");
-    Ok(number)
+    Ok(())
 }
 
 /// The last generation: closed, or left with some commits that the beacon may not have reached.
-async fn last(options: &TemplateOptions, random: &mut Random, first: u64) -> anyhow::Result<()> {
+async fn last(options: &TemplateOptions, load: &mut Load) -> anyhow::Result<()> {
     let (runtime, chronicles) = start(options).await?;
-    let mut number = first;
-    for _ in 0..5 + random.below(40) {
-        write(&chronicles, random, &mut number, options.large).await?;
+    for _ in 0..5 + load.random.below(40) {
+        load.write(&chronicles).await?;
     }
     tokio::time::sleep(BEACON).await;
-    let beacon_commit = number;
+    let beacon_commit = load.number;
     fs::write(facts(&options.data), format!("{} {beacon_commit}", u8::from(options.killed)))?;
     match options.killed {
         true => {
             for _ in 0..IN_WINDOW {
-                write(&chronicles, random, &mut number, options.large).await?;
+                load.write(&chronicles).await?;
             }
         }
         false => ensure!(runtime.shutdown(Duration::from_secs(20)).await.is_clean(), "the template closes"),
@@ -119,25 +121,61 @@ async fn start(options: &TemplateOptions) -> anyhow::Result<(Runtime, Aggregates
     Ok((runtime, chronicles))
 }
 
-/// One commit: mostly small, some with several events, some in chunks.
-fn write(
-    chronicles: &Aggregates<Chronicle>,
-    random: &mut Random,
-    number: &mut u64,
+/// What is written, one commit after the other.
+struct Load {
+    random: Random,
+    /// That of the last command, which is that of its commit, too.
+    number: u64,
     is_large: bool,
-) -> impl Future<Output = anyhow::Result<()>> + use<> {
-    *number += 1;
-    let (stream, count) = (random.below(4) * random.below(4), 1 + random.below(2) * random.below(4));
-    let event_bytes = match (is_large, random.below(24)) {
-        (true, _) => 2_000..=9_000,
-        (false, 0) => 2_000..=9_000,
-        (false, _) => 20..=200,
-    };
-    let write = Write { number: *number, count: u16::try_from(count).unwrap_or(1), event_bytes };
-    let ask = chronicles.ask(format!("stream-{stream}"), write);
-    async move {
-        ask.await?;
-        Ok(())
+    carries_extras: bool,
+    /// The claims that are held. Each is one stream's only, so that nobody is in the way of anybody.
+    held: BTreeSet<String>,
+}
+
+impl Load {
+    fn new(options: &TemplateOptions) -> Load {
+        Load {
+            random: Random::of(options.seed, 0),
+            number: 0,
+            is_large: options.large,
+            carries_extras: options.journal.carries_extras(),
+            held: BTreeSet::new(),
+        }
+    }
+
+    /// One commit: mostly small, some with several events, some in chunks; every third changes a claim, every fourth has a
+    /// key.
+    fn write(&mut self, chronicles: &Aggregates<Chronicle>) -> impl Future<Output = anyhow::Result<()>> + use<> {
+        self.number += 1;
+        let random = &mut self.random;
+        let stream = format!("stream-{}", random.below(4) * random.below(4));
+        let events = u16::try_from(1 + random.below(2) * random.below(4)).unwrap_or(1);
+        let event_bytes = match (self.is_large, random.below(24)) {
+            (true, _) => 2_000..=9_000,
+            (false, 0) => 2_000..=9_000,
+            (false, _) => 20..=200,
+        };
+        let step = (self.carries_extras && random.one_in(3)).then(|| self.step(&stream));
+        let has_key = self.carries_extras && self.random.one_in(4);
+        let share = Share { stream, events, amount: 0, step };
+        let ask = chronicles.ask(&share.stream, Act::new(self.number, &share, 0, events, event_bytes));
+        let ask = if has_key { ask.idempotency_key(Write::key(self.number)) } else { ask };
+        async move {
+            ask.await?;
+            Ok(())
+        }
+    }
+
+    /// Takes one of the stream's claims, for good or until then, or gives it up if it is held.
+    fn step(&mut self, stream: &str) -> Step {
+        let claim = format!("{stream}/{}", self.random.below(3));
+        match (self.held.remove(&claim), self.random.one_in(2)) {
+            (true, _) => Step::Release(claim),
+            (false, takes) => {
+                self.held.insert(claim.clone());
+                if takes { Step::Take(claim) } else { Step::Hold(claim, HELD_UNTIL) }
+            }
+        }
     }
 }
 

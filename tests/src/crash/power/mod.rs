@@ -16,7 +16,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use anyhow::bail;
+use clap::{Args, ValueEnum as _};
 
 pub use self::report::PowerReport;
 pub use self::sequence::Sequence;
@@ -52,6 +53,9 @@ pub struct PowerOptions {
     /// Which disk
     #[arg(long, default_value = "volatile")]
     pub simulator: Simulator,
+    /// What each cycle does before its cut [default: any of these, by the seed]
+    #[arg(long)]
+    pub sequence: Option<Sequence>,
     /// Which journal
     #[arg(long, default_value = "sled")]
     pub journal: JournalKind,
@@ -81,13 +85,18 @@ pub fn run(options: &PowerOptions) -> anyhow::Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(rand::random);
     let PowerOptions { cycles, simulator, journal, .. } = options;
     let attribute = if options.without_attribute { " --without-attribute" } else { "" };
+    let sequence = options.sequence.and_then(|sequence| sequence.to_possible_value());
+    let sequence = sequence.map_or(String::new(), |value| format!(" --sequence {}", value.get_name()));
     let journal = journal.name();
     let command = format!(
-        "cargo crash power --cycles {cycles} --simulator {simulator} --journal {journal}{attribute} --seed {seed}"
+        "cargo crash power --cycles {cycles} --simulator {simulator} --journal {journal}{sequence}{attribute} --seed {seed}"
     );
     if let Some(why) = disk::missing(*simulator) {
         disk::print_skipped(&command, &why);
         return Ok(ExitCode::SUCCESS);
+    }
+    if options.sequence == Some(Sequence::ErrorReadCut) && *simulator == Simulator::Ext4 {
+        bail!("this disk cannot fail single writes: --sequence error-read-cut needs --simulator volatile");
     }
     println!("{command}");
     let report = attack(&std::env::current_exe()?, options, seed)?;
@@ -165,7 +174,8 @@ impl Attack {
     /// One sequence that ends with a cut, and what is there afterwards.
     fn cycle(&mut self, place: &Path) -> anyhow::Result<()> {
         let is_new = self.renew(place)?;
-        let sequence = Sequence::pick(&mut self.random, is_new, self.disk.can_fail());
+        let picked = Sequence::pick(&mut self.random, is_new, self.disk.can_fail());
+        let sequence = self.options.sequence.unwrap_or(picked);
         self.report.note_sequence(sequence);
         let Some(mut victim) = self.victim.take() else { return Ok(()) };
         let mut findings = self.strike(&mut victim, sequence)?;
@@ -191,7 +201,8 @@ impl Attack {
             Sequence::Creation => {
                 let mut process = victim.directory.start_load(&self.options.load)?;
                 process.wait_until(|lines| lines.contains(&Line::Opening), OPEN_TIMEOUT)?;
-                thread::sleep(Duration::from_micros(self.random.below(100_000)));
+                // Creating takes few of the 100 ms.
+                thread::sleep(Duration::from_micros(self.random.magnitude(10, 100_000)));
                 findings.extend(self.cut(victim, process, Role::Load)?);
             }
             Sequence::Load => {
@@ -224,7 +235,7 @@ impl Attack {
                 let process = self.load(victim, &mut findings)?;
                 self.disk.fail_writes(1 + self.random.below(4))?;
                 thread::sleep(Duration::from_micros(20_000 + self.random.below(100_000)));
-                self.disk.fail_writes(0)?;
+                self.report.writes_failed += self.disk.fail_writes(0)?;
                 let ended = victim.directory.end_load(process)?;
                 findings.extend(ended.into_iter().filter(|finding| finding.kind != FindingKind::Panicked));
                 findings.extend(self.read_and_cut(victim)?);
@@ -254,6 +265,7 @@ impl Attack {
         }
         // A file system that met an error may have become read-only: then nothing opens, before the machine is restarted.
         let is_read_only = !can_write(self.disk.mount_point());
+        self.report.read_only += u64::from(is_read_only);
         let mut findings = self.cut(victim, reader, Role::Reader)?;
         findings.retain(|finding| !is_read_only || finding.kind != FindingKind::NotOpened);
         Ok(findings)
@@ -296,7 +308,10 @@ impl Attack {
         journal.segment_kib = [64, 64, 256, 1_024, 4_096][usize::try_from(self.random.below(5))?];
         journal.checkpoint_segments = [2, 4, 16][usize::try_from(self.random.below(3))?];
         let directory = Directory::new(&self.program, journal, &place.join(&name), self.seed ^ number << 40)?;
-        let cycles_left = 1 + self.random.below(8);
+        let cycles_left = match self.options.sequence {
+            Some(Sequence::Creation) => 1,
+            _ => 1 + self.random.below(8),
+        };
         let opening = Duration::from_millis(20);
         self.victim = Some(Victim { directory, cycles_left, opening, is_condemned: false });
         Ok(true)

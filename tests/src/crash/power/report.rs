@@ -25,6 +25,10 @@ pub struct PowerReport {
     pub died: [u64; Died::ALL.len()],
     /// What became of writes in the disk's cache.
     pub writes: Cut,
+    /// Writes that the disk refused.
+    pub writes_failed: u64,
+    /// Readings that met a file system which had become read-only by that.
+    pub read_only: u64,
     /// Commits that were read back, in all readings.
     pub commits_read: u64,
     /// What was said.
@@ -66,6 +70,8 @@ impl PowerReport {
                 ("unflushed writes kept", self.writes.kept),
                 ("unflushed writes torn", self.writes.torn),
                 ("unflushed writes lost", self.writes.lost),
+                ("writes refused by the disk", self.writes_failed),
+                ("… and the file system read-only when the journal was opened", self.read_only),
             ],
         };
         let [claims_taken, claims_changed, transacts, bulks] = self.said.extras();

@@ -1,9 +1,11 @@
 //! What happens in a cycle, up to the last cut.
 
+use clap::ValueEnum;
+
 use crate::crash::random::Random;
 
 /// What happens in a cycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Sequence {
     /// The power goes in the first 100 ms of a new directory.
     Creation,

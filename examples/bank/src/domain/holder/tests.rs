@@ -5,8 +5,9 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use onefold::{Aggregate as _, AggregateId, Context, DecisionParts, Handle, Merge as _, SystemClock};
 
-use super::HolderEvent::{AddressChanged, NameChanged, Registered};
+use super::HolderEvent::{AddressChanged, AliasChosen, NameChanged, Registered};
 use super::HolderRejection::{AlreadyRegistered, Blank, NotRegistered};
+use super::alias::ChooseAlias;
 use super::{ChangeAddress, ChangeName, Holder, HolderEvent, HolderRejection, RegisterHolder};
 
 /// The events, and the holder after them.
@@ -74,17 +75,23 @@ fn edits_merge_with_what_has_nothing_to_do_with_them() {
     let one = |number: u8| match number {
         0 => registered(),
         1 => NameChanged { name: "Ada King".into() },
-        _ => AddressChanged { address: "Surrey".into() },
+        2 => AddressChanged { address: "Surrey".into() },
+        _ => AliasChosen { alias: "Countess".into() },
     };
     let (name, address) = (ChangeName { name: "Ada Byron".into() }, ChangeAddress { address: "Paris".into() });
+    let alias = ChooseAlias { alias: "Enchantress".into() };
     for length in 1..=3u32 {
-        for code in 0..3u8.pow(length) {
-            let missed: Vec<_> = (0..length).map(|place| one(code / 3u8.pow(place) % 3)).collect();
-            let only = |wanted: fn(&HolderEvent) -> bool| missed.iter().all(wanted);
-            let addresses = only(|event| matches!(event, AddressChanged { .. }));
-            let names = only(|event| matches!(event, NameChanged { .. }));
-            assert_eq!(Holder::merges(&name, &missed), addresses, "a new name after {missed:?}");
-            assert_eq!(Holder::merges(&address, &missed), names, "a new address after {missed:?}");
+        for code in 0..4u8.pow(length) {
+            let missed: Vec<_> = (0..length).map(|place| one(code / 4u8.pow(place) % 4)).collect();
+            let without = |unwanted: fn(&HolderEvent) -> bool| {
+                !missed.iter().any(|event| matches!(event, Registered { .. }) || unwanted(event))
+            };
+            let names = without(|event| matches!(event, NameChanged { .. }));
+            let addresses = without(|event| matches!(event, AddressChanged { .. }));
+            let aliases = without(|event| matches!(event, AliasChosen { .. }));
+            assert_eq!(Holder::merges(&name, &missed), names, "a new name after {missed:?}");
+            assert_eq!(Holder::merges(&address, &missed), addresses, "a new address after {missed:?}");
+            assert_eq!(Holder::merges(&alias, &missed), aliases, "a new alias after {missed:?}");
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Image {
     is_on: bool,
     /// So many writes fail from here on.
     failing: u64,
+    /// How many failed since that was asked for.
+    failed: u64,
     /// The power goes when the flush arrives that comes after so many others; with this seed.
     armed: Option<(u64, u64)>,
     /// What the last cut did.
@@ -56,6 +58,7 @@ impl Image {
             unflushed: Vec::new(),
             is_on: true,
             failing: 0,
+            failed: 0,
             armed: None,
             cut: Cut::default(),
         })
@@ -89,6 +92,7 @@ impl Image {
         self.refuse_without_power()?;
         if self.failing > 0 {
             self.failing -= 1;
+            self.failed += 1;
             return Err(broken());
         }
         if offset + data.len() as u64 > self.bytes {
@@ -178,9 +182,10 @@ impl Image {
         (self.is_on, self.failing) = (true, 0);
     }
 
-    /// Fails the next so many writes; 0 to fail no more.
-    pub fn fail_writes(&mut self, count: u64) {
+    /// Fails the next so many writes; 0 to fail no more. Tells how many failed since the last time.
+    pub fn fail_writes(&mut self, count: u64) -> u64 {
         self.failing = count;
+        std::mem::take(&mut self.failed)
     }
 
     fn refuse_without_power(&self) -> io::Result<()> {
@@ -290,6 +295,18 @@ mod tests {
         image.read(number * SECTOR_BYTES as u64, &mut sector).unwrap();
         assert!(sector.iter().all(|byte| *byte == sector[0]), "a sector is never torn");
         sector[0]
+    }
+
+    #[test]
+    fn so_many_writes_fail_and_leave_nothing() {
+        let (_directory, mut image) = image();
+        image.write(0, &[1; 512]).unwrap();
+        assert_eq!(image.fail_writes(2), 0);
+        assert!(image.write(0, &[2; 512]).is_err() && image.write(512, &[2; 512]).is_err());
+        image.write(1024, &[3; 512]).unwrap();
+        assert_eq!([0, 1, 2].map(|number| sector(&image, number)), [1, 0, 3]);
+        assert_eq!((image.fail_writes(5), image.fail_writes(0)), (2, 0));
+        image.write(0, &[4; 512]).unwrap();
     }
 
     #[test]

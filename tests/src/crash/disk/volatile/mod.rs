@@ -85,10 +85,9 @@ impl Disk for Volatile {
         true
     }
 
-    fn fail_writes(&mut self, count: u64) -> Result<()> {
+    fn fail_writes(&mut self, count: u64) -> Result<u64> {
         let answer = self.server.ask(&format!("fail {count}"))?;
-        ensure!(answer == "failing", "the disk's server answered {answer:?}");
-        Ok(())
+        answer.parse().with_context(|| format!("the disk's server answered {answer:?} to failing writes"))
     }
 
     fn image(&self) -> &Path {

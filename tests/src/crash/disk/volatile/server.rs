@@ -81,8 +81,8 @@ fn answer_all(image: &Mutex<Image>) -> Result<()> {
                 answer(format!("{} {} {}", cut.kept, cut.torn, cut.lost))?;
             }
             Some(("fail", count)) => {
-                image.lock().fail_writes(count.parse().context("how many writes to fail")?);
-                answer("failing".to_owned())?;
+                let failed = image.lock().fail_writes(count.parse().context("how many writes to fail")?);
+                answer(failed.to_string())?;
             }
             None => {
                 image.lock().restore();

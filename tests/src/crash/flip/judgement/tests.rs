@@ -4,26 +4,44 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::crash::flip::content::{Sequence, StreamContent};
-use onefold::StreamId;
+use onefold::{ClaimName, CommitNumber, Holder, StreamId};
 
 fn id(name: &str) -> StreamId {
     StreamId::new("chronicle", name).unwrap()
 }
 
 fn part(commit: u64, version: u64) -> Part {
-    Part { commit, position: commit, version, events: 1, metadata: vec![1], body: vec![u8::try_from(commit).unwrap()] }
+    let [body, extras] = [1, 2].map(|times| vec![u8::try_from(commit).unwrap(); times]);
+    Part { commit, position: commit, version, events: 1, metadata: vec![1], body, extras, holders: Vec::new() }
 }
 
-/// Commits 1 and 3 of `a`, 2 and 4 of `b`.
+fn seat(value: &str) -> ClaimName {
+    ClaimName::new("seat", value).unwrap()
+}
+
+fn holder(name: &str, commit: u64) -> Holder {
+    Holder { stream: id(name), since: CommitNumber::new(commit), expires_at: None }
+}
+
+/// Commits 1 and 3 of `a`, 2 and 4 of `b`. The first two take a claim each, the last gives that of `b` up and takes another.
 fn content() -> Content {
     let items = [("a", 1, 1), ("b", 2, 1), ("a", 3, 2), ("b", 4, 2)];
-    let feed = items.map(|(name, commit, version)| (id(name), part(commit, version)));
+    let mut feed = items.map(|(name, commit, version)| (id(name), part(commit, version)));
+    feed[0].1.holders = vec![(seat("1"), Some(holder("a", 1)))];
+    feed[1].1.holders = vec![(seat("2"), Some(holder("b", 2)))];
+    feed[3].1.holders = vec![(seat("2"), None), (seat("3"), Some(holder("b", 4)))];
+    let claims = Ok(vec![(seat("1"), holder("a", 1)), (seat("3"), holder("b", 4))]);
     let stream = |name| {
         let parts = feed.iter().filter(|(stream, _)| *stream == id(name)).map(|(_, part)| part.clone());
         (id(name), StreamContent { parts: Sequence { items: parts.collect(), error: None }, head: Ok(2) })
     };
     let streams = BTreeMap::from([stream("a"), stream("b")]);
-    Content { feed: Sequence { items: feed.to_vec(), error: None }, streams, listing: Ok(vec![id("a"), id("b")]) }
+    Content {
+        feed: Sequence { items: feed.to_vec(), error: None },
+        streams,
+        listing: Ok(vec![id("a"), id("b")]),
+        claims,
+    }
 }
 
 /// The verdict when all commits up to `sure` are certain, as a word.
@@ -39,6 +57,10 @@ fn verdict(sure: u64, damage: impl FnOnce(&mut Content)) -> String {
     }
 }
 
+fn claims(content: &mut Content) -> &mut Vec<(ClaimName, Holder)> {
+    content.claims.as_mut().unwrap()
+}
+
 fn error() -> Option<String> {
     Some("damaged".to_owned())
 }
@@ -52,6 +74,7 @@ fn without_the_last(after: &mut Content) {
     after.feed.items.pop();
     b(after).parts.items.pop();
     b(after).head = Ok(1);
+    *claims(after) = vec![(seat("1"), holder("a", 1)), (seat("2"), holder("b", 2))];
 }
 
 #[test]
@@ -94,6 +117,43 @@ fn a_wrong_value_is_a_violation_also_beside_an_error() {
     };
     assert_eq!(verdict(4, beside), "Wrong");
     assert_eq!(verdict(4, |after| after.listing.as_mut().unwrap().push(id("c"))), "Wrong");
+}
+
+#[test]
+fn a_claim_that_is_not_as_it_was_is_a_violation() {
+    assert_eq!(verdict(4, |after| drop(claims(after).pop())), "Lost");
+    assert_eq!(verdict(4, |after| claims(after)[1].1 = holder("a", 4)), "Wrong");
+    assert_eq!(verdict(4, |after| claims(after)[1].1 = holder("b", 3)), "Wrong");
+    assert_eq!(verdict(4, |after| claims(after)[1].0 = seat("4")), "Wrong");
+    assert_eq!(verdict(4, |after| claims(after).insert(1, (seat("2"), holder("b", 2)))), "Doubled");
+    assert_eq!(verdict(4, |after| claims(after).insert(1, (seat("1"), holder("a", 1)))), "Doubled");
+    assert_eq!(verdict(4, |after| after.claims = Err("damaged".to_owned())), "detected");
+    let beside = |after: &mut Content| {
+        claims(after).pop();
+        after.feed.error = error();
+    };
+    assert_eq!(verdict(4, beside), "Lost");
+}
+
+#[test]
+fn a_key_that_is_not_as_it_was_is_a_violation() {
+    assert_eq!(verdict(4, |after| after.feed.items[1].1.extras = vec![9]), "Wrong");
+    assert_eq!(verdict(4, |after| after.feed.items[1].1.extras.clear()), "Wrong");
+    assert_eq!(verdict(4, |after| b(after).parts.items[0].extras.clear()), "Wrong");
+}
+
+#[test]
+fn the_claims_end_where_the_feed_ends() {
+    let stale = |after: &mut Content| {
+        without_the_last(after);
+        after.claims = content().claims;
+    };
+    assert_eq!(verdict(3, stale), "Wrong");
+    let cut = |after: &mut Content| {
+        without_the_last(after);
+        after.feed.error = error();
+    };
+    assert_eq!(verdict(3, cut), "detected");
 }
 
 #[test]
