@@ -61,3 +61,18 @@ fn every_caller_is_answered_and_nothing_acknowledged_is_lost_when_a_call_to_the_
     let report = io::full::attack(Path::new(PROGRAM), &options, 14).unwrap();
     assert!(report.verdict.is_clean(), "{}", report.verdict);
 }
+
+/// A journal that takes every write and sync for a success is caught: it acknowledges what is not there, or leaves a hole.
+#[test]
+fn a_journal_that_is_deaf_to_failures_is_caught() {
+    let line = "--calls 200 --step 3 --jobs 4 --faults eio --deaf";
+    if !is_possible(&format!("crash io {line}"), Simulator::Volatile) {
+        return;
+    }
+    // What is found leaves its evidence, which nobody needs here.
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut options = options::<IoOptions>(line);
+    options.place.dir = Some(directory.path().to_owned());
+    let is_caught = |seed| !io::attack(Path::new(PROGRAM), &options, seed).unwrap().verdict.is_clean();
+    assert!((14..20).any(is_caught), "in six times 67 runs nothing was missed");
+}

@@ -99,6 +99,9 @@ pub struct JournalOptions {
     /// Refuses sled's file the attribute "synchronous", as some file systems do
     #[arg(long)]
     pub without_attribute: bool,
+    /// Takes every write and sync for a success, as a journal does that looks away: that must be caught
+    #[arg(long, hide = true)]
+    pub deaf: bool,
 }
 
 /// A file system that has no attribute "synchronous".
@@ -121,6 +124,19 @@ impl Medium for WithoutAttribute {
     }
 }
 
+/// A journal that does not hear a write or a sync fail.
+struct Deaf;
+
+impl Medium for Deaf {
+    fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        onefold::Disk.write(file, bytes, offset).or(Ok(()))
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        onefold::Disk.sync(file).or(Ok(()))
+    }
+}
+
 impl JournalOptions {
     /// onefold's journal in the directory `data`, with the defaults of the command line.
     pub fn new(data: impl Into<PathBuf>) -> Self {
@@ -133,6 +149,7 @@ impl JournalOptions {
             reserve_kib: 0,
             watchdog_ms: 30_000,
             without_attribute: false,
+            deaf: false,
         }
     }
 
@@ -146,6 +163,9 @@ impl JournalOptions {
         command.arg("--watchdog-ms").arg(self.watchdog_ms.to_string());
         if self.without_attribute {
             command.arg("--without-attribute");
+        }
+        if self.deaf {
+            command.arg("--deaf");
         }
     }
 
@@ -164,8 +184,11 @@ impl JournalOptions {
                     .checkpoint_bytes(segment_bytes * self.checkpoint_segments.max(1) as usize)
                     .free_space_reserve_bytes(self.reserve_kib * 1024)
                     .watchdog_timeout(std::time::Duration::from_millis(self.watchdog_ms));
-                let config = if self.without_attribute { config.medium(Arc::new(WithoutAttribute)) } else { config };
-                Arc::new(config.open()?)
+                Arc::new(match (self.without_attribute, self.deaf) {
+                    (true, _) => config.medium(Arc::new(WithoutAttribute)).open()?,
+                    (false, true) => config.medium(Arc::new(Deaf)).open()?,
+                    (false, false) => config.open()?,
+                })
             }
             JournalKind::PlainSled => Arc::new(PlainSled::open(&self.data)?),
         })
