@@ -80,7 +80,8 @@ async fn reads_beside_checkpoints_miss_nothing() {
                 let listed = claims(&journal).await.len();
                 assert!(listed >= held / 3 * 2, "{listed} after {held}");
                 held = held.max(listed);
-                if held > 0 {
+                // The first one may be n0, before it is given up again: with the second, n1 is there, and stays.
+                if held > 1 {
                     assert!(holder(&journal, "n1").await.is_some());
                 }
             }
