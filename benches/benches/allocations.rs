@@ -63,7 +63,6 @@ impl Handle<Seat> for Sum {
 }
 
 fn main() {
-    // `cargo test` runs this as well, to see that it works.
     let _profiler = dhat::Profiler::builder().testing().build();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     println!("| | allocations | bytes |\n|---|--:|--:|");

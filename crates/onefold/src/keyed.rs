@@ -38,6 +38,17 @@ pub(crate) enum KeyRefused {
     Command(Unhashable),
 }
 
+/// What a builder's method made of a key.
+pub(crate) type KeyedOrRefused<T, R> = Result<Keyed<T, R>, KeyRefused>;
+
+/// Whether the key, if there is one, is within the rules.
+pub(crate) fn check<T, R>(keyed: Option<&KeyedOrRefused<T, R>>) -> Result<(), Error<R>> {
+    match keyed {
+        Some(Err(refused)) => Err(refused.clone().into()),
+        _ => Ok(()),
+    }
+}
+
 impl<R> From<KeyRefused> for Error<R> {
     fn from(refused: KeyRefused) -> Self {
         match refused {

@@ -85,6 +85,20 @@ async fn repeat_gives_the_original_replies() {
     world.end().await;
 }
 
+/// What was expected was checked when it happened, and a repeat needs no room: neither stands in its way.
+#[tokio::test(start_paused = true)]
+async fn nothing_stands_in_the_way_of_a_repeat() {
+    let world = World::with(Config { idempotency_bytes_max: 100, ..Config::default() }).await;
+    let first = || world.tallies.ask_all("a", [Add(1), Add(2)]).idempotency_key("first").expect_version(0);
+    let replies = Ok([Seen::at(1, 1), Seen::at(2, 3)]);
+    assert_eq!(first().await, replies);
+    assert_eq!(first().await, replies, "the version is another one");
+    let full = world.tallies.ask_all("a", [Add(1)]).idempotency_key("second").await.unwrap_err();
+    assert_eq!((full.index, full.error.kind()), (None, ErrorKind::Overloaded));
+    assert_eq!((first().await, sum(&world).await), (replies, 3));
+    world.end().await;
+}
+
 /// A key belongs to what it was first used for: other commands, another order, more or fewer of them, a single one.
 #[tokio::test(start_paused = true)]
 async fn key_with_other_commands_is_refused() {

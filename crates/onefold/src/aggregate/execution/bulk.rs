@@ -19,12 +19,12 @@ use super::super::instance::{Instance, Stage};
 use super::super::run::Runner;
 use super::super::scope::{Chain, Scope};
 use super::claiming::{self, Claiming};
-use super::remembering::{keys_are_full, remember_reply};
+use super::remembering::{Foretold, foretell, remember_reply};
 use super::supervised::{End, Supervised};
 use super::{Commit, Performed, Terms, Work, not_encoded};
 use crate::commands::Commands;
 use crate::error::Error;
-use crate::keyed::{KeyRefused, Keyed};
+use crate::keyed::{Keyed, KeyedOrRefused, check};
 use crate::receipt::Answering;
 
 /// The commands `S` with their surroundings, to be answered in the form `F`.
@@ -35,11 +35,9 @@ pub(crate) struct Bulk<A: Aggregate, S: Commands<A>, F> {
     /// How to copy them for another attempt.
     pub(crate) copy: Option<fn(&S) -> S>,
     /// The idempotency key of all of them together. One that breaks the rules is told when they are sent.
-    keyed: Option<Box<KeyedOrRefused<A, S>>>,
+    keyed: Option<Box<KeyedOrRefused<S::Replies, A::Rejection>>>,
     answer: PhantomData<fn() -> F>,
 }
-
-type KeyedOrRefused<A, S> = Result<Keyed<<S as Commands<A>>::Replies, <A as Aggregate>::Rejection>, KeyRefused>;
 
 impl<A: Aggregate, S: Commands<A>, F> Bulk<A, S, F> {
     pub(crate) fn new(commands: S) -> Self {
@@ -64,10 +62,7 @@ impl<A: Aggregate, S: Commands<A>, F> Bulk<A, S, F> {
 
     /// Whether their key, if they have one, is within the rules.
     pub(crate) fn check_key(&self) -> Result<(), Error<A::Rejection>> {
-        match self.keyed.as_deref() {
-            Some(Err(refused)) => Err(refused.clone().into()),
-            _ => Ok(()),
-        }
+        check(self.keyed.as_deref())
     }
 }
 
@@ -128,16 +123,12 @@ impl<A: Aggregate, S: Commands<A>, F: Answering<S::Replies>> Work<A> for Bulk<A,
         let before = instance.version;
         let Bulk { commands, terms: Terms { expected, metadata }, progress, keyed, .. } = self;
         let keyed = keyed.and_then(|keyed| keyed.ok());
-        if let Some(keyed) = &keyed {
-            // Before anything else, as of a single command.
-            if let Some(remembered) = instance.remembered(keyed.key()) {
-                let version = remembered.version;
-                let replies = keyed.repeated(remembered, &instance.slot.stream);
-                return Performed::Answered(replies.map(|replies| F::answer(replies, version)));
+        match keyed.as_ref().and_then(|keyed| foretell(instance, keyed)) {
+            Some(Foretold::Repeat { reply, version }) => {
+                return Performed::Answered(reply.map(|replies| F::answer(replies, version)));
             }
-            if let Some(full) = keys_are_full(instance) {
-                return Performed::Failed(full);
-            }
+            Some(Foretold::Full(full)) => return Performed::Failed(full),
+            None => {}
         }
         if !expected.accepts(before) {
             let (stream, actual) = (instance.slot.stream.clone(), before);

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use onefold_core::Handle;
 use onefold_core::journal::{Appended, PackedKey};
-use onefold_core::{Aggregate, Handle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,7 +16,7 @@ use super::missed::Merges;
 use super::remembering::remember_rejection;
 use super::{Performed, Terms, Work};
 use crate::error::Error;
-use crate::keyed::{KeyRefused, Keyed};
+use crate::keyed::{Keyed, KeyedOrRefused, check};
 use crate::receipt::Answering;
 
 /// A command with its surroundings, to be answered in the form `F`.
@@ -35,7 +35,7 @@ pub(super) struct Extras<A: Handle<C>, C: Send + 'static> {
     /// How to copy it for another attempt.
     copy: Option<fn(&C) -> C>,
     /// Its idempotency key. One that breaks the rules is told when the command is sent.
-    keyed: Option<KeyedOrRefused<A, C>>,
+    keyed: Option<KeyedOrRefused<A::Reply, A::Rejection>>,
 }
 
 impl<A: Handle<C>, C: Send + 'static> Extras<A, C> {
@@ -49,8 +49,6 @@ impl<A: Handle<C>, C: Send + 'static> Extras<A, C> {
         self.keyed?.ok()
     }
 }
-
-type KeyedOrRefused<A, C> = Result<Keyed<<A as Handle<C>>::Reply, <A as Aggregate>::Rejection>, KeyRefused>;
 
 impl<A: Handle<C>, C: Send + 'static, F> Command<A, C, F> {
     pub(crate) fn new(command: C) -> Self {
@@ -95,10 +93,7 @@ impl<A: Handle<C>, C: Send + 'static, F> Command<A, C, F> {
 
     /// Whether its key, if it has one, is within the rules.
     pub(crate) fn check_key(&self) -> Result<(), Error<A::Rejection>> {
-        match self.extras.as_ref().and_then(|extras| extras.keyed.as_ref()) {
-            Some(Err(refused)) => Err(refused.clone().into()),
-            _ => Ok(()),
-        }
+        check(self.extras.as_ref().and_then(|extras| extras.keyed.as_ref()))
     }
 
     /// Its idempotency key, if it has one within the rules.

@@ -13,7 +13,7 @@ use super::super::run::Runner;
 use super::super::scope::{Chain, Scope};
 use super::claiming::{self, Claiming};
 use super::command::{Command, Extras};
-use super::remembering::{keys_are_full, remember_reply};
+use super::remembering::{Foretold, foretell, remember_reply};
 use super::supervised::{End, Supervised};
 use super::{Applied, Commit, Terms, commit_fits, missed, not_encoded};
 use crate::error::Error;
@@ -115,15 +115,10 @@ impl<A: Handle<C>, C: Send + 'static, F> Command<A, C, F> {
         let before = instance.version;
         let Command { command, terms: Terms { expected, metadata }, extras, .. } = self;
         let keyed = extras.as_ref().and_then(|extras| extras.key());
-        if let Some(keyed) = keyed {
-            // Before anything else: a repeat is not decided again, so no version and no limit can stand in its way.
-            if let Some(remembered) = instance.remembered(keyed.key()) {
-                let version = remembered.version;
-                return Decided::Repeated { reply: keyed.repeated(remembered, &instance.slot.stream), version };
-            }
-            if let Some(full) = keys_are_full(instance) {
-                return Decided::Failed(full);
-            }
+        match keyed.and_then(|keyed| foretell(instance, keyed)) {
+            Some(Foretold::Repeat { reply, version }) => return Decided::Repeated { reply, version },
+            Some(Foretold::Full(full)) => return Decided::Failed(full),
+            None => {}
         }
         if !expected.accepts(before) {
             let goes_ahead = match extras.as_ref().and_then(|extras| extras.merges) {

@@ -10,8 +10,31 @@ use super::{Commit, Performed, Work, commit_fits, not_encoded};
 use crate::error::Error;
 use crate::keyed::Keyed;
 
+/// What a key says before anything is decided.
+pub(super) enum Foretold<T, R> {
+    /// It is a repeat: the original reply, given when the aggregate was at this version.
+    Repeat { reply: Result<T, Error<R>>, version: StreamVersion },
+    /// There is no room for another key.
+    Full(Error<R>),
+}
+
+/// Looks a key up; `None` if it is new and there is room for it. Before anything else: a repeat is not decided again, so no
+/// version and no limit can stand in its way.
+pub(super) fn foretell<A: Aggregate, T: 'static>(
+    instance: &Instance<A>,
+    keyed: &Keyed<T, A::Rejection>,
+) -> Option<Foretold<T, A::Rejection>> {
+    match instance.remembered(keyed.key()) {
+        Some(remembered) => {
+            let version = remembered.version;
+            Some(Foretold::Repeat { reply: keyed.repeated(remembered, &instance.slot.stream), version })
+        }
+        None => keys_are_full(instance).map(Foretold::Full),
+    }
+}
+
 /// The error of a command with a new key, while there is no room for another one.
-pub(super) fn keys_are_full<A: Aggregate>(instance: &Instance<A>) -> Option<Error<A::Rejection>> {
+fn keys_are_full<A: Aggregate>(instance: &Instance<A>) -> Option<Error<A::Rejection>> {
     let limit = instance.slot.shared.config.idempotency_bytes_max;
     let bytes = instance.keys.bytes();
     let stream = || instance.slot.stream.clone();
